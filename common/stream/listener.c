@@ -1,0 +1,171 @@
+#include "common/stream/listener.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/log/log.h"
+
+enum {
+    BACKLOG = 1024,
+    BATCH = 64,        /* connections accepted per turn, so that others have theirs */
+    PAUSE_MS = 100,    /* wait for descriptors to be freed */
+    TELL_EVERY = 5000, /* ms between two lines about that */
+};
+
+struct listener {
+    uv_poll_t poll;
+    struct loop *loop;
+    int fd;
+    struct sock_addr at;
+    const char *name;
+    listener_accept *accepted;
+    void *owner;
+    struct timer pause;
+    uint64_t told;
+    bool closed;
+};
+
+static void on_poll(uv_poll_t *poll, int status, int events);
+
+static void pause_fire(struct timer *t)
+{
+    struct listener *ls = CONTAINER_OF(t, struct listener, pause);
+    uv_poll_start(&ls->poll, UV_READABLE, on_poll);
+}
+
+static void pause_accepting(struct listener *ls, int err)
+{
+    uint64_t now = loop_now(ls->loop);
+    if (ls->told == 0 || now - ls->told > TELL_EVERY) {
+        ls->told = now;
+        log_warning(ls->loop->log, ls->name, 0,
+                    "accepting is paused: %s; raise the limit of open files if this stays",
+                    strerror(err));
+    }
+    uv_poll_stop(&ls->poll);
+    timer_set(ls->loop, &ls->pause, PAUSE_MS);
+}
+
+static void on_poll(uv_poll_t *poll, int status UNUSED, int events UNUSED)
+{
+    struct listener *ls = poll->data;
+    for (int i = 0; i < BATCH && !ls->closed; i++) {
+        struct sock_addr from;
+        memset(&from, 0, sizeof(from));
+        from.len = sizeof(from.sa);
+        int fd = accept4(ls->fd, (struct sockaddr *)&from.sa, &from.len,
+                         SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd >= 0) {
+            ls->accepted(ls->owner, fd, &from);
+            continue;
+        }
+        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+            pause_accepting(ls, errno);
+        }
+        /* Anything else is one connection that went away while it waited. */
+        if (errno != EINTR && errno != ECONNABORTED) {
+            return;
+        }
+    }
+}
+
+/* A socket file that nobody answers at is left over from a process that died. */
+static void remove_stale(const struct sock_addr *at)
+{
+    const char *path = ((const struct sockaddr_un *)&at->sa)->sun_path;
+    struct stat st;
+    if (lstat(path, &st) != 0 || !S_ISSOCK(st.st_mode)) {
+        return;
+    }
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd >= 0) {
+        if (connect(fd, (const struct sockaddr *)&at->sa, at->len) < 0 && errno == ECONNREFUSED) {
+            unlink(path);
+        }
+        close(fd);
+    }
+}
+
+static int open_socket(const struct sock_addr *at)
+{
+    int family = at->sa.ss_family, one = 1;
+    int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
+        return -1;
+    }
+    if (family == AF_UNIX) {
+        remove_stale(at);
+    } else {
+        /* Accepted sockets inherit these: a system call each less for every connection. */
+        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+        setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
+    }
+    if (bind(fd, (const struct sockaddr *)&at->sa, at->len) < 0 || listen(fd, BACKLOG) < 0) {
+        int err = errno;
+        close(fd);
+        errno = err;
+        return -1;
+    }
+    return fd;
+}
+
+struct listener *listener_open(struct loop *l, const struct sock_addr *at, const char *name,
+                               listener_accept *accepted, void *owner, char *err, size_t errlen)
+{
+    char text[128];
+    int fd = open_socket(at);
+    if (fd < 0) {
+        snprintf(err, errlen, "can't listen at %s: %s", sock_addr_text(at, text, sizeof(text)),
+                 strerror(errno));
+        return NULL;
+    }
+    struct listener *ls = xcalloc(1, sizeof(*ls));
+    ls->loop = l;
+    ls->fd = fd;
+    ls->name = name;
+    ls->accepted = accepted;
+    ls->owner = owner;
+    ls->at.len = sizeof(ls->at.sa);
+    ls->pause.fire = pause_fire;
+    ls->poll.data = ls;
+    getsockname(fd, (struct sockaddr *)&ls->at.sa, &ls->at.len);
+    int r = uv_poll_init(&l->uv, &ls->poll, fd);
+    if (r != 0) {
+        snprintf(err, errlen, "can't watch %s: %s", sock_addr_text(at, text, sizeof(text)),
+                 uv_strerror(r));
+        close(fd);
+        free(ls);
+        return NULL;
+    }
+    uv_poll_start(&ls->poll, UV_READABLE, on_poll);
+    return ls;
+}
+
+const struct sock_addr *listener_address(const struct listener *ls)
+{
+    return &ls->at;
+}
+
+static void on_closed(uv_handle_t *h)
+{
+    free(h->data);
+}
+
+void listener_close(struct listener *ls)
+{
+    if (!ls->closed) {
+        ls->closed = true;
+        timer_remove(ls->loop, &ls->pause);
+        if (ls->at.sa.ss_family == AF_UNIX) {
+            unlink(((struct sockaddr_un *)&ls->at.sa)->sun_path);
+        }
+        uv_close((uv_handle_t *)&ls->poll, on_closed);
+        close(ls->fd);
+    }
+}
