@@ -1,0 +1,103 @@
+#include "common/config/options.h"
+
+#define ENV_CONFIG "HP_CONFIG"
+
+static int print_help(const struct program *program, FILE *out)
+{
+    fprintf(out,
+            "Usage: %s [OPTION]...\n"
+            "%s\n"
+            "\n"
+            "  -c, --config FILE   read settings from FILE (else from the file that " ENV_CONFIG
+            " names)\n"
+            "      --check-config  read all settings, say whether they are good, and end\n"
+            "      --print-config  print an example configuration file with all settings\n"
+            "  -h, --help          print this text\n"
+            "      --version       print the version\n"
+            "\n"
+            "Settings, by their name in the configuration file and, in brackets, in the\n"
+            "environment, with the default. The environment wins over the file.\n",
+            program->name, program->summary);
+    settings_help(program->settings, out);
+    fputs("\n"
+          "Exit codes: 0 ended well, 1 a setting is wrong or it could not start, 2 wrong usage.\n",
+          out);
+    return EXIT_CODE_OK;
+}
+
+static int usage_error(const struct program *program, FILE *err, const char *what, const char *arg)
+{
+    fprintf(err, "%s: %s%s%s%s; try %s --help\n", program->name, what, arg ? " '" : "",
+            arg ? arg : "", arg ? "'" : "", program->name);
+    return EXIT_CODE_USAGE;
+}
+
+static int take_config(struct options *options, const char *path, const struct program *program,
+                       FILE *err)
+{
+    if (options->config[0])
+        return usage_error(program, err, "--config is given twice", NULL);
+    if (!path || !*path)
+        return usage_error(program, err, "--config needs the name of a file", NULL);
+    if (strlen(path) >= sizeof(options->config))
+        return usage_error(program, err, "the name given to --config is too long", NULL);
+    memcpy(options->config, path, strlen(path) + 1);
+    return OPTIONS_RUN;
+}
+
+/* The value of an option in the same word, `--name=VALUE`; NULL if it is not that option. */
+static const char *joined_value(const char *arg, const char *name)
+{
+    size_t n = strlen(name);
+
+    return strncmp(arg, name, n) == 0 && arg[n] == '=' ? arg + n + 1 : NULL;
+}
+
+static int finish(int code, FILE *out)
+{
+    /* A full disk behind `--print-config > file` must not look like success. */
+    return fflush(out) == 0 && !ferror(out) ? code : EXIT_CODE_SETTINGS;
+}
+
+int options_parse(struct options *options, int argc, char *const *argv, char *const *env,
+                  const struct program *program, FILE *out, FILE *err)
+{
+    struct str from_env;
+
+    *options = (struct options){0};
+    for (int i = 1; i < argc; i++) {
+        const char *arg = argv[i];
+        const char *value = joined_value(arg, "--config");
+        int rc = OPTIONS_RUN;
+
+        if (!value)
+            value = joined_value(arg, "-c");
+        if (value)
+            rc = take_config(options, value, program, err);
+        else if (strcmp(arg, "--config") == 0 || strcmp(arg, "-c") == 0)
+            rc = take_config(options, ++i < argc ? argv[i] : NULL, program, err);
+        else if (strcmp(arg, "--check-config") == 0)
+            options->check_config = true;
+        else if (strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0)
+            return finish(print_help(program, out), out);
+        else if (strcmp(arg, "--version") == 0) {
+            fprintf(out, "%s %s\n", program->name, program->version);
+            return finish(EXIT_CODE_OK, out);
+        } else if (strcmp(arg, "--print-config") == 0) {
+            settings_print(program->settings, out, program->example_head, program->example_tail);
+            return finish(EXIT_CODE_OK, out);
+        } else if (arg[0] == '-')
+            rc = usage_error(program, err, "unknown option", arg);
+        else
+            rc = usage_error(program, err, "unexpected argument", arg);
+        if (rc != OPTIONS_RUN)
+            return rc;
+    }
+    from_env = settings_env(env, ENV_CONFIG);
+    if (!options->config[0] && from_env.p) {
+        if (from_env.n >= sizeof(options->config))
+            return usage_error(program, err, "the name in " ENV_CONFIG " is too long", NULL);
+        memcpy(options->config, from_env.p, from_env.n);
+    }
+    return OPTIONS_RUN;
+}

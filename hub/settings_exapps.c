@@ -1,0 +1,296 @@
+#include "hub/settings_exapps.h"
+
+#include <stdlib.h>
+
+#include "common/config/values.h"
+
+#define LIST_NAME "exapps"
+#define TEXT_MAX 512
+#define DEFAULT_HOST "127.0.0.1"
+/* AppAPI's own name in the path, where the control calls go. */
+#define RESERVED_ID "app_api"
+
+struct context {
+    const struct config_file *file;
+    struct config_report *report;
+};
+
+static int fail_at(const struct context *c, const config_setting_t *node, const char *problem)
+{
+    char where[CONFIG_WHERE_MAX];
+
+    return config_fail(c->report, "%s: %s", config_file_where(c->file, node, where), problem);
+}
+
+static int fail_value(const struct context *c, const config_setting_t *node, struct str value,
+                      const char *problem)
+{
+    char where[CONFIG_WHERE_MAX], shown[CONFIG_SHOW_MAX];
+
+    return config_fail(c->report, "%s: %s %s", config_file_where(c->file, node, where),
+                       config_show(shown, value), problem);
+}
+
+static config_setting_t *element(const config_setting_t *list, int i)
+{
+    return config_setting_get_elem((config_setting_t *)list, (unsigned)i);
+}
+
+static config_setting_t *member(const config_setting_t *group, const char *name)
+{
+    return config_setting_get_member((config_setting_t *)group, name);
+}
+
+static bool is_sequence(const config_setting_t *node)
+{
+    return config_setting_is_list(node) || config_setting_is_array(node);
+}
+
+bool hub_exapp_id_valid(struct str id)
+{
+    size_t dots = 0;
+
+    if (id.n == 0 || id.n > HUB_EXAPP_ID_MAX)
+        return false;
+    for (size_t i = 0; i < id.n; i++) {
+        char c = id.p[i];
+
+        dots += c == '.';
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+              c == '_' || c == '.' || c == '-'))
+            return false;
+    }
+    return dots != id.n;
+}
+
+/* Refuses a member of the group that is not in `known` (ends in NULL). */
+static int check_members(const struct context *c, const config_setting_t *group,
+                         const char *const *known)
+{
+    for (int i = 0; i < config_setting_length(group); i++) {
+        const config_setting_t *node = element(group, i);
+        const char *const *k = known;
+
+        while (*k && strcmp(*k, config_setting_name(node)) != 0)
+            k++;
+        if (!*k)
+            return fail_at(c, node, "unknown setting of an ExApp; see --print-config");
+    }
+    return 0;
+}
+
+static int copy(const struct context *c, const config_setting_t *node, struct str text, char **out)
+{
+    *out = strndup(text.n ? text.p : "", text.n);
+    return *out ? 0 : fail_at(c, node, "out of memory");
+}
+
+/* A string member that must be there unless `def` is given. */
+static int take_string(const struct context *c, const config_setting_t *group, const char *name,
+                       const char *def, size_t max, char **out)
+{
+    const config_setting_t *node = member(group, name);
+    char where[CONFIG_WHERE_MAX];
+    struct str text;
+
+    if (!node && def)
+        return copy(c, group, str_of(def), out);
+    if (!node)
+        return config_fail(c->report, "%s: an ExApp or route lacks %s",
+                           config_file_where(c->file, group, where), name);
+    if (config_setting_type(node) != CONFIG_TYPE_STRING)
+        return fail_at(c, node, "write a string in double quotes");
+    text = str_of(config_setting_get_string(node));
+    if (text.n == 0)
+        return fail_at(c, node, "must not be empty");
+    if (text.n > max || !value_is_printable(text))
+        return config_fail(c->report, "%s: must be printable ASCII of at most %zu bytes",
+                           config_file_where(c->file, node, where), max);
+    return copy(c, node, text, out);
+}
+
+static int take_int(const struct context *c, const config_setting_t *node, int min, int max,
+                    int *out)
+{
+    char where[CONFIG_WHERE_MAX];
+    long long value;
+
+    if (config_setting_type(node) != CONFIG_TYPE_INT &&
+        config_setting_type(node) != CONFIG_TYPE_INT64)
+        return config_fail(c->report, "%s: write a whole number from %d to %d",
+                           config_file_where(c->file, node, where), min, max);
+    value = config_setting_get_int64(node);
+    if (value < min || value > max)
+        return config_fail(c->report,
+                           "%s: '%lld' is out of range; write a whole number from %d to %d",
+                           config_file_where(c->file, node, where), value, min, max);
+    *out = (int)value;
+    return 0;
+}
+
+static int load_statuses(const struct context *c, const config_setting_t *list,
+                         struct hub_route *route)
+{
+    if (!is_sequence(list))
+        return fail_at(c, list, "write a list of status numbers, as in [401, 403]");
+    if (config_setting_length(list) > HUB_ROUTE_STATUS_MAX)
+        return fail_at(c, list, "more than 16 status numbers");
+    for (int i = 0; i < config_setting_length(list); i++) {
+        int status = 0;
+
+        if (take_int(c, element(list, i), 100, 599, &status) != 0)
+            return -1;
+        route->statuses[route->statuses_n++] = (uint16_t)status;
+    }
+    return 0;
+}
+
+static int load_route(const struct context *c, const config_setting_t *group,
+                      struct hub_route *route)
+{
+    static const char *const known[] = {"url", "access_level", "bruteforce_protection", NULL};
+    const config_setting_t *node;
+    int level = 0;
+
+    if (!config_setting_is_group(group))
+        return fail_at(c, group, "a route is a group: { url = \"...\"; access_level = 0; }");
+    if (check_members(c, group, known) != 0 ||
+        take_string(c, group, "url", NULL, HUB_ROUTE_URL_MAX, &route->url) != 0)
+        return -1;
+    node = member(group, "access_level");
+    if (!node)
+        return fail_at(c, group, "a route lacks access_level: 0 public, 1 user, 2 admin");
+    if (take_int(c, node, HUB_ACCESS_PUBLIC, HUB_ACCESS_ADMIN, &level) != 0)
+        return -1;
+    route->access_level = (enum hub_access_level)level;
+    node = member(group, "bruteforce_protection");
+    return node ? load_statuses(c, node, route) : 0;
+}
+
+static int load_routes(const struct context *c, const config_setting_t *group,
+                       struct hub_exapp *app)
+{
+    const config_setting_t *list = member(group, "routes");
+    int n = list && is_sequence(list) ? config_setting_length(list) : 0;
+
+    if (n == 0)
+        return fail_at(c, list ? list : group, "an ExApp needs a list of at least one route");
+    if (n > HUB_ROUTES_MAX)
+        return fail_at(c, list, "more than 256 routes");
+    app->routes = calloc((size_t)n, sizeof(*app->routes));
+    if (!app->routes)
+        return fail_at(c, list, "out of memory");
+    for (int i = 0; i < n; i++) {
+        app->routes_n++;
+        if (load_route(c, element(list, i), &app->routes[i]) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int load_id(const struct context *c, const config_setting_t *group,
+                   const struct hub_exapps *exapps, struct hub_exapp *app)
+{
+    struct str id;
+
+    /* Room for more than an id may have, so that the message below says what is wrong. */
+    if (take_string(c, group, "id", NULL, TEXT_MAX, &app->id) != 0)
+        return -1;
+    id = str_of(app->id);
+    if (!hub_exapp_id_valid(id))
+        return fail_value(c, member(group, "id"), id,
+                          "is no ExApp id; write up to 64 of A-Z a-z 0-9 _ . - and not dots alone");
+    if (str_eq_nocase(id, STR(RESERVED_ID)))
+        return fail_value(c, member(group, "id"), id, "is the name of AppAPI's own calls");
+    /* The app itself is already counted. */
+    for (size_t i = 0; i + 1 < exapps->n; i++) {
+        if (str_eq_nocase(id, str_of(exapps->apps[i].id)))
+            return fail_value(c, member(group, "id"), id,
+                              "is declared twice (upper and lower case are the same)");
+    }
+    for (char *z = app->id; *z; z++) {
+        if (*z >= 'A' && *z <= 'Z')
+            *z = (char)(*z - 'A' + 'a');
+    }
+    return 0;
+}
+
+static int load_app(const struct context *c, const config_setting_t *group,
+                    const struct hub_exapps *exapps, struct hub_exapp *app)
+{
+    static const char *const known[] = {"id", "token", "version", "host", "port", "routes", NULL};
+    const config_setting_t *node;
+    int port = 0;
+
+    if (!config_setting_is_group(group))
+        return fail_at(c, group, "an ExApp is a group: { id = \"...\"; token = \"...\"; ... }");
+    if (check_members(c, group, known) != 0 || load_id(c, group, exapps, app) != 0 ||
+        take_string(c, group, "token", NULL, TEXT_MAX, &app->token) != 0 ||
+        take_string(c, group, "version", NULL, TEXT_MAX, &app->version) != 0 ||
+        take_string(c, group, "host", DEFAULT_HOST, TEXT_MAX, &app->host) != 0)
+        return -1;
+    if (!value_is_host(str_of(app->host)))
+        return fail_value(c, member(group, "host"), str_of(app->host),
+                          "is no host; write a name or an IP address, without port and brackets");
+    node = member(group, "port");
+    if (!node)
+        return fail_at(c, group, "an ExApp lacks port");
+    if (take_int(c, node, 1, UINT16_MAX, &port) != 0)
+        return -1;
+    app->port = (uint16_t)port;
+    return load_routes(c, group, app);
+}
+
+int hub_exapps_load(struct hub_exapps *exapps, const struct config_file *file,
+                    struct config_report *report)
+{
+    struct context c = {file, report};
+    const config_setting_t *list = config_lookup(&file->tree, LIST_NAME);
+    int n;
+
+    *exapps = (struct hub_exapps){0};
+    if (!list)
+        return 0;
+    if (!config_setting_is_list(list))
+        return fail_at(&c, list, "write a list of groups: ( { ... }, { ... } )");
+    n = config_setting_length(list);
+    if (n > HUB_EXAPPS_MAX)
+        return fail_at(&c, list, "more than 256 ExApps");
+    exapps->apps = calloc((size_t)MAX(n, 1), sizeof(*exapps->apps));
+    if (!exapps->apps)
+        return fail_at(&c, list, "out of memory");
+    for (int i = 0; i < n; i++) {
+        exapps->n++;
+        if (load_app(&c, element(list, i), exapps, &exapps->apps[i]) != 0) {
+            hub_exapps_free(exapps);
+            return -1;
+        }
+    }
+    return 0;
+}
+
+void hub_exapps_free(struct hub_exapps *exapps)
+{
+    for (size_t i = 0; i < exapps->n; i++) {
+        struct hub_exapp *app = &exapps->apps[i];
+
+        for (size_t r = 0; r < app->routes_n; r++)
+            free(app->routes[r].url);
+        config_wipe_free(app->token, app->token ? strlen(app->token) : 0);
+        free(app->routes);
+        free(app->id);
+        free(app->version);
+        free(app->host);
+    }
+    free(exapps->apps);
+    *exapps = (struct hub_exapps){0};
+}
+
+const struct hub_exapp *hub_exapps_find(const struct hub_exapps *exapps, struct str id)
+{
+    for (size_t i = 0; i < exapps->n; i++) {
+        if (str_eq_nocase(id, str_of(exapps->apps[i].id)))
+            return &exapps->apps[i];
+    }
+    return NULL;
+}
