@@ -1,0 +1,32 @@
+/* answer.h - the answers the hub makes itself: short plain text that says which hop failed.
+ *
+ * Pure. The first line is what Nextcloud's HaRP answers in the same case, so that whoever looks for
+ * it finds it; the lines after it say where it went wrong and why:
+ *
+ *     503 Service Unavailable (HaRP)
+ *     hop: ExApp
+ *     reason: 127.0.0.1:23005: Connection refused
+ */
+#ifndef HARP_HUB_ANSWER_H
+#define HARP_HUB_ANSWER_H
+
+#include "common/base/base.h"
+#include "hub/upstream.h"
+
+enum { ANSWER_MAX = 1024 };
+
+struct answer {
+    int status;
+    enum hop hop;    /* HOP_NONE: no such line */
+    const char *why; /* NULL or "": no such line */
+    bool close;
+    bool keep_alive; /* as in rewrite.h */
+    bool head;       /* the request was a HEAD: no body */
+};
+
+/* Head and body. */
+size_t answer_write(char out[ANSWER_MAX], const struct answer *a);
+/* "tunnel", "ExApp", ... */
+const char *hop_name(enum hop hop);
+
+#endif

@@ -1,0 +1,34 @@
+/* hub.h - what the parts of the hub share: one per process, made and freed by main.c.
+ *
+ * Owns everything it points to. There is no other state of the process.
+ */
+#ifndef HARP_HUB_HUB_H
+#define HARP_HUB_HUB_H
+
+#include "common/http/head.h"
+#include "common/loop/loop.h"
+#include "hub/rewrite.h"
+#include "hub/settings.h"
+
+struct exapps;
+struct frontend;
+struct resolver;
+struct tunnels;
+struct log;
+
+struct hub {
+    struct loop loop;
+    struct log *log;
+    struct hub_settings settings;
+    struct exapps *exapps;
+    struct tunnels *tunnels;
+    struct frontend *frontend;
+    struct resolver *resolver;
+    bool stopping; /* SIGTERM came: nothing new is accepted */
+    /* Scratch of one callback; nothing in it survives it. */
+    struct http_request request;
+    struct http_response response;
+    char head[REWRITE_MAX];
+};
+
+#endif

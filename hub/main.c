@@ -1,0 +1,200 @@
+/* main.c - starts the hub, and ends it.
+ *
+ * SIGTERM, SIGINT: accept nothing more, let running exchanges finish (shutdown_timeout at most),
+ * exit 0. A second one ends at once. SIGHUP: read cert.pem again.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+
+#include "common/log/log.h"
+#include "common/loop/resolver.h"
+#include "hub/exapps.h"
+#include "hub/frontend.h"
+#include "hub/hub.h"
+#include "hub/tunnels.h"
+
+enum { STOP_POLL_MS = 20, SIGNALS = 3 };
+
+struct process {
+    struct hub hub;
+    struct log log;
+    uv_signal_t signals[SIGNALS];
+    struct timer stop_limit, stop_poll;
+};
+
+/* ---- stopping ---- */
+
+static void stop_now(struct timer *t)
+{
+    struct process *p = CONTAINER_OF(t, struct process, stop_limit);
+    log_warning(&p->log, "hub", 0, "%u connections were still open at the end of shutdown_timeout",
+                p->hub.frontend->count);
+    loop_stop(&p->hub.loop);
+}
+
+/* Upgraded connections have no end of their own: they are not waited for. */
+static bool busy(const struct frontend *f)
+{
+    return f->clients.next != &f->clients;
+}
+
+static void stop_when_idle(struct timer *t)
+{
+    struct process *p = CONTAINER_OF(t, struct process, stop_poll);
+    if (busy(p->hub.frontend)) {
+        timer_set(&p->hub.loop, t, STOP_POLL_MS);
+    } else {
+        loop_stop(&p->hub.loop);
+    }
+}
+
+static void stop(struct process *p)
+{
+    struct hub *hub = &p->hub;
+    if (hub->stopping) {
+        loop_stop(&hub->loop);
+        return;
+    }
+    log_info(&p->log, "hub", 0, "stopping; running requests may finish");
+    hub->stopping = true;
+    frontend_stop(hub->frontend);
+    tunnels_stop_accepting(hub->tunnels);
+    p->stop_limit.fire = stop_now;
+    p->stop_poll.fire = stop_when_idle;
+    timer_set(&hub->loop, &p->stop_limit, MAX(hub->settings.shutdown_timeout, 1));
+    stop_when_idle(&p->stop_poll);
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+    struct process *p = handle->data;
+    if (number == SIGHUP) {
+        frontend_reload(p->hub.frontend);
+    } else {
+        stop(p);
+    }
+}
+
+static void watch_signals(struct process *p)
+{
+    static const int numbers[SIGNALS] = {SIGTERM, SIGINT, SIGHUP};
+    for (int i = 0; i < SIGNALS; i++) {
+        uv_signal_init(&p->hub.loop.uv, &p->signals[i]);
+        p->signals[i].data = p;
+        uv_signal_start(&p->signals[i], on_signal, numbers[i]);
+    }
+}
+
+/* ---- starting ---- */
+
+/* Every connection is a descriptor: take all that the system grants. */
+static void raise_open_files(void)
+{
+    struct rlimit lim;
+    if (getrlimit(RLIMIT_NOFILE, &lim) == 0 && lim.rlim_cur < lim.rlim_max) {
+        lim.rlim_cur = lim.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &lim);
+    }
+}
+
+static int declare_exapps(struct hub *hub, char *err, size_t errlen)
+{
+    const struct hub_exapps *declared = &hub->settings.exapps;
+    hub->exapps = exapps_new();
+    for (size_t i = 0; i < declared->n; i++) {
+        if (exapps_declare(hub->exapps, &declared->apps[i], hub->log, err, errlen) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int start(struct process *p, char *err, size_t errlen)
+{
+    struct hub *hub = &p->hub;
+    hub->resolver = resolver_new(&hub->loop);
+    if (declare_exapps(hub, err, errlen) < 0) {
+        return -1;
+    }
+    hub->tunnels = tunnels_start(hub, err, errlen);
+    if (!hub->tunnels) {
+        return -1;
+    }
+    hub->frontend = frontend_start(hub, err, errlen);
+    if (!hub->frontend) {
+        return -1;
+    }
+    watch_signals(p);
+    return 0;
+}
+
+static void clean_up(struct process *p)
+{
+    struct hub *hub = &p->hub;
+    frontend_free(hub->frontend);
+    exapps_free(hub->exapps);
+    tunnels_free(hub->tunnels);
+    loop_free(&hub->loop);
+    resolver_free(hub->resolver);
+    hub_settings_free(&hub->settings);
+}
+
+static int serve(struct process *p)
+{
+    char err[1024];
+    struct hub *hub = &p->hub;
+    int code = EXIT_CODE_SETTINGS;
+    hub->log = &p->log;
+    if (loop_init(&hub->loop, &p->log) < 0) {
+        hub_settings_free(&hub->settings);
+        return code;
+    }
+    if (start(p, err, sizeof(err)) < 0) {
+        log_error(&p->log, "hub", 0, "%s", err);
+    } else {
+        /* Scripts wait for this line; it comes at every level. */
+        enum log_level level = p->log.level;
+        p->log.level = MAX(level, LOG_LEVEL_INFO);
+        log_info(&p->log, "hub", 0, "ready; version %s", HARP_VERSION);
+        p->log.level = level;
+        loop_run(&hub->loop);
+        log_info(&p->log, "hub", 0, "stopped");
+        code = EXIT_CODE_OK;
+    }
+    clean_up(p);
+    return code;
+}
+
+static void warn(void *arg, const char *line)
+{
+    log_warning(arg, "settings", 0, "%s", line);
+}
+
+int main(int argc, char **argv)
+{
+    extern char **environ;
+    static struct process process; /* zeroed, and too large for a stack */
+    struct program program = hub_program(HARP_VERSION);
+    struct options options;
+    struct config_report report = {.warn = warn, .arg = &process.log};
+    int code = options_parse(&options, argc, argv, environ, &program, stdout, stderr);
+    if (code != OPTIONS_RUN) {
+        return code;
+    }
+    log_init(&process.log, 2, LOG_LEVEL_WARNING, LOG_FORMAT_TEXT);
+    struct hub_settings *set = &process.hub.settings;
+    if (hub_settings_load(set, options.config, environ, &report) < 0) {
+        fprintf(stderr, "harp-hub: %s\n", report.error);
+        return EXIT_CODE_SETTINGS;
+    }
+    if (options.check_config) {
+        printf("the settings are good\n");
+        hub_settings_free(set);
+        return EXIT_CODE_OK;
+    }
+    log_init(&process.log, 2, (enum log_level)set->log_level, (enum log_format)set->log_format);
+    raise_open_files();
+    return serve(&process);
+}

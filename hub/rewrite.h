@@ -1,0 +1,40 @@
+/* rewrite.h - heads as the hub sends them on: to the ExApp, and back to the client.
+ *
+ * Pure: parsed head in, bytes out. Hop-by-hop fields are left out (RFC 9110 7.6.1), framing fields
+ * are the hub's own, everything else passes as sent, in order, repeated fields repeated.
+ * Each function returns the length written, or 0 when `cap` is too small; REWRITE_MAX is enough for
+ * every head that the parsers accept.
+ */
+#ifndef HARP_HUB_REWRITE_H
+#define HARP_HUB_REWRITE_H
+
+#include "common/http/head.h"
+
+enum { REWRITE_MAX = 64 * 1024 };
+
+/* What the ExApp is told about the request by fields of the hub's own. */
+struct rewrite_app {
+    struct str path;          /* for the request line */
+    struct str id;            /* EX-APP-ID, as the client spelled it */
+    struct str version;       /* EX-APP-VERSION */
+    struct str authorization; /* AUTHORIZATION-APP-API */
+    bool strip_credentials;   /* leave Nextcloud's session and Authorization out */
+};
+
+size_t rewrite_request(char *out, size_t cap, const struct http_request *r,
+                       const struct rewrite_app *app) MUST_CHECK;
+
+struct rewrite_reply {
+    bool close;      /* the connection ends after this answer */
+    bool keep_alive; /* an HTTP/1.0 client asked to keep it, and must be told */
+    bool chunked;    /* the body follows with chunked framing */
+};
+
+size_t rewrite_response(char *out, size_t cap, const struct http_response *r,
+                        const struct rewrite_reply *reply) MUST_CHECK;
+
+/* A trailer section with its empty line; the fields marked drop are left out. */
+size_t rewrite_trailers(char *out, size_t cap, const struct http_field *fields,
+                        unsigned n) MUST_CHECK;
+
+#endif

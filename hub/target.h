@@ -1,0 +1,28 @@
+/* target.h - reads `/exapps/{appid}/...` out of a request's path; the one place that does.
+ *
+ * Pure; the slices point into the path given. What reaches the ExApp is byte for byte what the
+ * client sent after the prefix: nothing is decoded or cleaned up, and what would need cleaning up
+ * to be judged is refused instead.
+ */
+#ifndef HARP_HUB_TARGET_H
+#define HARP_HUB_TARGET_H
+
+#include "common/base/base.h"
+
+enum { TARGET_APPID_MAX = 64 };
+
+struct target {
+    struct str appid; /* as the client spelled it */
+    struct str rest;  /* path for the ExApp with its query; begins with '/' */
+    struct str path;  /* the same without the query */
+};
+
+enum target_result {
+    TARGET_OK,
+    TARGET_UNKNOWN, /* not below /exapps/, or no valid appid: 404 */
+    TARGET_HOSTILE, /* a dot segment in any encoding, NUL or a backslash: closed without an answer */
+};
+
+enum target_result target_parse(struct target *t, struct str path) MUST_CHECK;
+
+#endif

@@ -1,0 +1,370 @@
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/log/log.h"
+#include "hub/tunnel_impl.h"
+
+/* Told to clients; frpc only prints it. Ours speaks what that version of frps speaks. */
+static const char server_version[] = "0.61.1";
+
+static const struct stream_events control_events;
+
+/* ---- sending ---- */
+
+void stream_send_msg(struct stream *s, const struct frp_msg *msg)
+{
+    uint8_t out[FRP_FRAME_MAX];
+    ssize_t n = frp_msg_encode(msg, out, sizeof(out));
+    if (n > 0) {
+        stream_write(s, out, (size_t)n);
+    }
+    secret_wipe(out, n > 0 ? (size_t)n : 0);
+}
+
+void tunnel_send(struct tunnel *t, const struct frp_msg *msg)
+{
+    uint8_t buf[FRP_IV_LEN + FRP_FRAME_MAX];
+    uint8_t *out = buf + FRP_IV_LEN, *start = out;
+    struct str token = str_of(t->ts->hub->settings.frp_auth_token);
+    ssize_t n = frp_msg_encode(msg, out, FRP_FRAME_MAX);
+    if (n <= 0 || t->dead) {
+        return;
+    }
+    if (!t->out) { /* the first: the IV goes in front */
+        start = buf;
+        t->out = frp_encrypt_new(token, buf);
+    }
+    if (!t->out || frp_encrypt(t->out, out, (size_t)n) < 0) {
+        tunnel_end(t, "encryption failed");
+        return;
+    }
+    stream_write(t->control, start, (size_t)(out + n - start));
+}
+
+static void answer_login(struct stream *s, const char *run_id, const char *error)
+{
+    struct frp_msg m = {.type = FRP_LOGIN_RESP};
+    m.u.login_resp.version = str_of(server_version);
+    m.u.login_resp.run_id = str_of(run_id);
+    m.u.login_resp.error = str_of(error);
+    stream_send_msg(s, &m);
+}
+
+/* ---- the end ---- */
+
+static void run_free(struct loop_task *task)
+{
+    struct tunnel *t = CONTAINER_OF(task, struct tunnel, release);
+    frp_cipher_free(t->in);
+    frp_cipher_free(t->out);
+    if (t->plain.p) {
+        secret_wipe(t->plain.p, t->plain.cap);
+    }
+    buf_free(&t->plain);
+    free(t);
+}
+
+static void release_port(struct tunnel *t)
+{
+    if (t->port != 0) {
+        t->ts->ports[t->port - TUNNEL_APP_FIRST] = NULL;
+        t->port = 0;
+        t->name[0] = '\0';
+    }
+}
+
+void tunnel_end(struct tunnel *t, const char *why)
+{
+    if (t->dead) {
+        return;
+    }
+    t->dead = true;
+    log_info(t->ts->hub->log, "tunnel", t->id, "session %s ended: %s",
+             t->name[0] ? t->name : "without a proxy", why);
+    timer_remove(&t->ts->hub->loop, &t->silence);
+    release_port(t);
+    tunnel_work_clear(t, "the tunnel ended");
+    tunnel_link_remove(&t->link);
+    if (t->control) {
+        stream_close(t->control);
+        t->control = NULL;
+    }
+    if (t->mux) {
+        struct tunnel_conn *mux = t->mux;
+        t->mux = NULL;
+        mux->tunnel = NULL;
+        tunnel_conn_end(mux, why);
+    }
+    t->release.run = run_free;
+    loop_defer(&t->ts->hub->loop, &t->release);
+}
+
+struct tunnel *tunnel_by_run_id(struct tunnels *ts, struct str run_id)
+{
+    for (struct tunnel_link *l = ts->sessions.next; l != &ts->sessions; l = l->next) {
+        struct tunnel *t = CONTAINER_OF(l, struct tunnel, link);
+        if (str_eq(str_of(t->run_id), run_id)) {
+            return t;
+        }
+    }
+    return NULL;
+}
+
+/* ---- proxies ---- */
+
+static bool printable(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        if (s.p[i] < 0x21 || s.p[i] > 0x7E) {
+            return false;
+        }
+    }
+    return s.n > 0;
+}
+
+static bool name_taken(struct tunnels *ts, struct str name)
+{
+    for (struct tunnel_link *l = ts->sessions.next; l != &ts->sessions; l = l->next) {
+        const struct tunnel *t = CONTAINER_OF(l, struct tunnel, link);
+        if (t->name[0] && str_eq(str_of(t->name), name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* NULL when the proxy may be opened; else why not, in frps' words where it has some. */
+static const char *judge_proxy(struct tunnel *t, const struct frp_new_proxy *p, char *buf, size_t n)
+{
+    if (p->proxy_type.n > 0 && !str_eq(p->proxy_type, STR("tcp"))) {
+        return "only proxies of type tcp are supported by this server";
+    }
+    if (!printable(p->proxy_name) || p->proxy_name.n > TUNNEL_NAME_MAX) {
+        return "the proxy's name is empty, too long, or not plain ASCII";
+    }
+    if (p->use_encryption || p->use_compression) {
+        return "useEncryption and useCompression are not supported: the tunnel's TLS encrypts";
+    }
+    if (name_taken(t->ts, p->proxy_name)) {
+        snprintf(buf, n, "proxy [%.*s] already exists", STR_ARG(p->proxy_name));
+        return buf;
+    }
+    if (t->port != 0) {
+        return "exceed the max_ports_per_client";
+    }
+    if (p->remote_port < TUNNEL_APP_FIRST || p->remote_port > TUNNEL_ENGINE_LAST) {
+        return "port not allowed";
+    }
+    if (t->ts->ports[p->remote_port - TUNNEL_APP_FIRST]) {
+        return "port unavailable";
+    }
+    return NULL;
+}
+
+static void on_new_proxy(struct tunnel *t, const struct frp_new_proxy *p)
+{
+    char text[TUNNEL_NAME_MAX + 64], addr[16];
+    struct frp_msg out = {.type = FRP_NEW_PROXY_RESP};
+    const char *error = judge_proxy(t, p, text, sizeof(text));
+    out.u.new_proxy_resp.proxy_name = p->proxy_name;
+    if (error) {
+        out.u.new_proxy_resp.error = str_of(error);
+        log_warning(t->ts->hub->log, "tunnel", t->id, "proxy %.*s for port %lld refused: %s",
+                    STR_ARG(p->proxy_name), (long long)p->remote_port, error);
+    } else {
+        t->port = (uint16_t)p->remote_port;
+        memcpy(t->name, p->proxy_name.p, p->proxy_name.n);
+        t->name[p->proxy_name.n] = '\0';
+        t->ts->ports[t->port - TUNNEL_APP_FIRST] = t;
+        snprintf(addr, sizeof(addr), ":%u", t->port);
+        out.u.new_proxy_resp.remote_addr = str_of(addr);
+        log_info(t->ts->hub->log, "tunnel", t->id, "proxy %s offers port %u", t->name, t->port);
+    }
+    tunnel_send(t, &out);
+}
+
+static void on_close_proxy(struct tunnel *t, struct str name)
+{
+    if (t->port != 0 && str_eq(str_of(t->name), name)) {
+        log_info(t->ts->hub->log, "tunnel", t->id, "proxy %s closed by the client", t->name);
+        release_port(t);
+        tunnel_work_clear(t, "the tunnel's proxy was closed");
+    }
+}
+
+/* ---- the control stream ---- */
+
+static void on_message(struct tunnel *t, const struct frp_frame *frame)
+{
+    struct frp_msg msg, pong = {.type = FRP_PONG};
+    char err[160];
+    uint64_t now = loop_now(&t->ts->hub->loop);
+    if (now - t->second >= 1000) {
+        t->second = now;
+        t->messages = 0;
+    }
+    if (++t->messages > TUNNEL_MAX_MESSAGES) {
+        tunnel_end(t, "too many messages");
+        return;
+    }
+    if (frp_msg_decode(&msg, frame, err, sizeof(err)) < 0) {
+        tunnel_end(t, err);
+        return;
+    }
+    switch (msg.type) {
+    case FRP_NEW_PROXY:
+        on_new_proxy(t, &msg.u.new_proxy);
+        break;
+    case FRP_CLOSE_PROXY:
+        on_close_proxy(t, msg.u.close_proxy.proxy_name);
+        break;
+    case FRP_PING:
+        tunnel_send(t, &pong);
+        break;
+    default:
+        tunnel_end(t, "a message that only a server sends, or that this one does not support");
+        break;
+    }
+    frp_msg_clear(&msg);
+}
+
+static size_t on_data(void *owner, struct stream *s UNUSED, const char *p, size_t n)
+{
+    struct tunnel *t = owner;
+    size_t had = t->plain.len;
+    buf_append(&t->plain, p, n);
+    ssize_t iv = frp_decrypt(t->in, (uint8_t *)buf_head(&t->plain) + had, n);
+    if (iv < 0) {
+        tunnel_end(t, "decryption failed");
+        return n;
+    }
+    buf_consume_keep(&t->plain, (size_t)iv); /* the IV comes before any plain text */
+    if (!t->mux) {
+        timer_set(&t->ts->hub->loop, &t->silence, TUNNEL_SILENCE_MS);
+    }
+    while (!t->dead && t->plain.len > 0) {
+        struct frp_frame frame;
+        const char *why;
+        int total = frp_frame_parse((const uint8_t *)buf_head(&t->plain), t->plain.len, &frame, &why);
+        if (total < 0) {
+            tunnel_end(t, why);
+        }
+        if (total <= 0) {
+            break;
+        }
+        on_message(t, &frame);
+        buf_consume_keep(&t->plain, (size_t)total);
+    }
+    if (!t->dead && t->plain.len == 0) {
+        secret_wipe(t->plain.p, t->plain.cap);
+        buf_free(&t->plain);
+    }
+    return n;
+}
+
+static void on_eof(void *owner, struct stream *s UNUSED)
+{
+    tunnel_end(owner, "the client closed the control stream");
+}
+
+static void on_closed(void *owner, struct stream *s UNUSED, const char *why)
+{
+    struct tunnel *t = owner;
+    t->control = NULL;
+    tunnel_end(t, why);
+}
+
+static const struct stream_events control_events = {
+    .data = on_data,
+    .eof = on_eof,
+    .closed = on_closed,
+};
+
+static void silence_fire(struct timer *timer)
+{
+    tunnel_end(CONTAINER_OF(timer, struct tunnel, silence), "silent for 90 s");
+}
+
+/* ---- login ---- */
+
+/* NULL when the login is good. */
+static const char *judge_login(struct tunnels *ts, const struct frp_login *login)
+{
+    struct str token = str_of(ts->hub->settings.frp_auth_token);
+    if (ts->stopped) {
+        return "the server is stopping";
+    }
+    if (!frp_privilege_key_matches(token, login->timestamp, login->privilege_key)) {
+        return "token in login doesn't match token from configuration";
+    }
+    if (!secret_matches(&ts->key, frp_meta_get(&login->metas, "token"))) {
+        return "Invalid token"; /* what HaRP's login check says */
+    }
+    if (login->run_id.n > 0 &&
+        (!printable(login->run_id) || login->run_id.n > TUNNEL_RUN_ID_MAX)) {
+        return "invalid run_id";
+    }
+    return NULL;
+}
+
+static void refuse(struct tunnels *ts, struct tunnel_conn *c, struct stream *s, const char *error)
+{
+    char text[IP_TEXT_MAX];
+    log_warning(ts->hub->log, "tunnel", c->id, "login from %s refused: %s",
+                ip_format(&c->addr, text), error);
+    answer_login(s, "", error);
+    stream_shutdown(s);
+    /* With yamux the session's login limit ends the rest of it; alone, the stream is all. */
+    stream_close(s);
+}
+
+void tunnel_login(struct tunnels *ts, struct tunnel_conn *c, struct stream *s,
+                  const struct frp_login *login)
+{
+    struct hub *hub = ts->hub;
+    char text[IP_TEXT_MAX];
+    const char *error = judge_login(ts, login);
+    if (error) {
+        refuse(ts, c, s, error);
+        return;
+    }
+    /* A client that lost its network comes back with its run_id and must never meet itself. */
+    struct tunnel *old = login->run_id.n > 0 ? tunnel_by_run_id(ts, login->run_id) : NULL;
+    if (old) {
+        tunnel_end(old, "replaced by a new login of the same client");
+    }
+    struct tunnel *t = xcalloc(1, sizeof(*t));
+    t->ts = ts;
+    t->mux = c->mux;
+    t->control = s;
+    t->addr = c->addr;
+    t->id = c->id;
+    t->generation = ++ts->generations;
+    t->silence.fire = silence_fire;
+    t->pool = (unsigned)MIN(login->pool_count, hub->settings.tunnel_pool);
+    t->in = frp_decrypt_new(str_of(hub->settings.frp_auth_token));
+    tunnel_work_init(t);
+    tunnel_link_add(&ts->sessions, &t->link);
+    if (login->run_id.n > 0) {
+        memcpy(t->run_id, login->run_id.p, login->run_id.n);
+    } else if (random_id(t->run_id) < 0) {
+        tunnel_end(t, "no random bytes to be had");
+        return;
+    }
+    if (!t->in) {
+        tunnel_end(t, "encryption failed");
+        return;
+    }
+    if (t->mux) {
+        t->mux->tunnel = t;
+        tunnel_conn_trusted(t->mux);
+        tunnel_conn_raise_limits(t->mux);
+    } else {
+        timer_set(&hub->loop, &t->silence, TUNNEL_SILENCE_MS);
+    }
+    log_info(hub->log, "tunnel", t->id, "%s logged in; frp %.*s%s", ip_format(&t->addr, text),
+             STR_ARG(login->version), t->mux ? "" : ", without tcpMux");
+    stream_own(s, &control_events, t);
+    answer_login(s, t->run_id, "");
+    tunnel_work_ask(t, t->pool);
+}

@@ -1,0 +1,122 @@
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/crypto/tls.h"
+#include "common/log/log.h"
+#include "hub/certs.h"
+#include "hub/tunnel_impl.h"
+
+static void certs_log(void *arg, enum certs_level level, const char *text)
+{
+    struct hub *hub = arg;
+    LOG_AT(hub->log, level == CERTS_WARNING ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO, "certs", 0, "%s",
+           text);
+}
+
+static SSL_CTX *tunnel_tls(struct hub *hub, char *err, size_t errlen)
+{
+    struct certs certs;
+    struct tls_report report = {0};
+    if (certs_open(&certs, hub->settings.certs_dir, (int)hub->settings.frp_cert_validity_days,
+                   certs_log, hub, err, errlen) < 0) {
+        return NULL;
+    }
+    SSL_CTX *ctx =
+        tls_server_tunnel(certs.server_crt, certs.server_key, certs.ca_crt, &report);
+    if (!ctx) {
+        snprintf(err, errlen, "%s", report.error);
+    } else if (report.warning[0]) {
+        log_warning(hub->log, "tunnel", 0, "%s", report.warning);
+    }
+    return ctx;
+}
+
+static struct listener *open_listener(struct tunnels *ts, char *err, size_t errlen)
+{
+    const struct listen_addr *at = &ts->hub->settings.frp_address;
+    char why[256], text[LISTEN_TEXT_MAX];
+    struct sock_addr a;
+    memset(&a, 0, sizeof(a));
+    a.len = listen_sockaddr(at, &a.sa);
+    struct listener *ls =
+        listener_open(&ts->hub->loop, &a, "tunnel", tunnel_conn_accepted, ts, why, sizeof(why));
+    if (!ls) {
+        snprintf(err, errlen, "HP_FRP_ADDRESS: %s", why);
+    } else {
+        log_info(ts->hub->log, "tunnel", 0, "listening at %s (HP_FRP_ADDRESS)%s",
+                 listen_format(at, text), ts->tls ? "" : ", without TLS");
+    }
+    return ls;
+}
+
+struct tunnels *tunnels_start(struct hub *hub, char *err, size_t errlen)
+{
+    struct tunnels *ts = xcalloc(1, sizeof(*ts));
+    ts->hub = hub;
+    tunnel_link_init(&ts->conns);
+    tunnel_link_init(&ts->sessions);
+    ts->addresses = addresses_new();
+    if (!ts->addresses || secret_set(&ts->key, str_of(hub->settings.shared_key)) < 0) {
+        snprintf(err, errlen, "no random bytes to be had");
+        goto fail;
+    }
+    if (hub->settings.frp_disable_tls) {
+        log_warning(hub->log, "tunnel", 0,
+                    "tunnels run without TLS: anyone on the way can read and change what passes");
+    } else {
+        ts->tls = tunnel_tls(hub, err, errlen);
+        if (!ts->tls) {
+            goto fail;
+        }
+    }
+    if (hub->settings.frp_address.kind != LISTEN_OFF) {
+        ts->listener = open_listener(ts, err, errlen);
+        if (!ts->listener) {
+            goto fail;
+        }
+    }
+    return ts;
+fail:
+    tunnels_free(ts);
+    return NULL;
+}
+
+void tunnels_stop_accepting(struct tunnels *ts)
+{
+    ts->stopped = true;
+    if (ts->listener) {
+        listener_close(ts->listener);
+        ts->listener = NULL;
+    }
+}
+
+void tunnels_free(struct tunnels *ts)
+{
+    if (!ts) {
+        return;
+    }
+    tunnels_stop_accepting(ts);
+    while (ts->sessions.next != &ts->sessions) {
+        tunnel_end(CONTAINER_OF(ts->sessions.next, struct tunnel, link), "the hub ends");
+    }
+    while (ts->conns.next != &ts->conns) {
+        tunnel_conn_end(CONTAINER_OF(ts->conns.next, struct tunnel_conn, link), "the hub ends");
+    }
+    SSL_CTX_free(ts->tls);
+    addresses_free(ts->addresses);
+    secret_clear(&ts->key);
+    free(ts);
+}
+
+struct tunnel *tunnels_find(struct tunnels *ts, uint16_t port)
+{
+    return port >= TUNNEL_APP_FIRST && port <= TUNNEL_ENGINE_LAST
+               ? ts->ports[port - TUNNEL_APP_FIRST]
+               : NULL;
+}
+
+uint64_t tunnel_generation(const struct tunnel *t)
+{
+    return t->generation;
+}

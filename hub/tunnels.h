@@ -1,0 +1,58 @@
+/* tunnels.h - the tunnel server: frp clients that log in, and the ports they offer.
+ *
+ * Speaks frp's wire protocol v1 (github.com/fatedier/frp): TLS or plain TCP, yamux or one TCP
+ * connection per stream. One session offers one port, in 23000..23999 (ExApps) or 24000..24099
+ * (Docker engines). No local port is opened: whoever wants to reach what is behind a port takes a
+ * work connection here, which is a stream to the unix socket or address at the other end.
+ *
+ * tunnels.c     the server: listener, table of ports and sessions
+ * tunnel_conn.c an accepted connection up to its first message: TLS, yamux, time and number limits
+ * tunnel.c      a session after its login: messages, proxies, end
+ * tunnel_work.c its work connections: the pool, those who wait, the time limit
+ */
+#ifndef HARP_HUB_TUNNELS_H
+#define HARP_HUB_TUNNELS_H
+
+#include "common/config/ip.h"
+#include "common/stream/stream.h"
+
+struct hub;
+struct tunnel;
+struct tunnels;
+struct tunnel_wait;
+
+enum {
+    TUNNEL_APP_FIRST = 23000,
+    TUNNEL_APP_LAST = 23999,
+    TUNNEL_ENGINE_FIRST = 24000,
+    TUNNEL_ENGINE_LAST = 24099,
+};
+
+/* Where a request came from and what it was addressed to; told to the other end. */
+struct tunnel_origin {
+    struct ip_addr src, dst;
+    uint16_t src_port, dst_port;
+};
+
+/* Starts listening. NULL: err says why. */
+struct tunnels *tunnels_start(struct hub *hub, char *err, size_t errlen) MUST_CHECK;
+/* Accepts no further sessions; those that run go on, so that requests can finish. */
+void tunnels_stop_accepting(struct tunnels *ts);
+void tunnels_free(struct tunnels *ts);
+
+/* The live tunnel that offers the port, or NULL. */
+struct tunnel *tunnels_find(struct tunnels *ts, uint16_t port);
+/* A number that no other session has had. */
+uint64_t tunnel_generation(const struct tunnel *t);
+
+/* s: a stream to the other end, owned by the callee from now on; NULL: none could be had, why is a
+ * literal. */
+typedef void tunnel_done(void *owner, struct stream *s, const char *why);
+
+/* Asks for a work connection. The stream when one is ready; else NULL, and either *wait is set and
+ * `done` follows (within work_connection_timeout), or *wait is NULL and *why says why not. */
+struct stream *tunnel_take(struct tunnel *t, const struct tunnel_origin *origin, tunnel_done *done,
+                           void *owner, struct tunnel_wait **wait, const char **why) MUST_CHECK;
+void tunnel_cancel(struct tunnel_wait *wait);
+
+#endif

@@ -1,0 +1,265 @@
+#include "hub/upstream.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/log/log.h"
+#include "common/stream/dial.h"
+#include "hub/hub.h"
+
+enum { WARM_MS = 1000 };
+
+/* An idle connection; LIFO, so that few are used often and the rest can end. */
+struct idle {
+    struct idle *prev, *next; /* ring; prev is older */
+    struct upstream_pool *pool;
+    struct stream *s;
+    uint64_t since;
+};
+
+struct upstream_pool {
+    struct hub *hub;
+    struct idle ring; /* ring.prev is the newest, ring.next the oldest */
+    unsigned n;
+    uint64_t target; /* generation of the tunnel that the idle ones belong to; 0 direct */
+    struct timer expire;
+};
+
+struct upstream_wait {
+    struct hub *hub;
+    struct tunnel_wait *tunnel;
+    struct dial *dial;
+    upstream_done *done;
+    void *owner;
+};
+
+/* ---- the pool ---- */
+
+static void forget(struct idle *i)
+{
+    i->prev->next = i->next;
+    i->next->prev = i->prev;
+    i->pool->n--;
+    free(i);
+}
+
+static void drop(struct idle *i)
+{
+    stream_close(i->s);
+    forget(i);
+}
+
+static size_t idle_data(void *owner, struct stream *s UNUSED, const char *p UNUSED, size_t n)
+{
+    drop(owner); /* an answer that nobody asked for: this connection can't be trusted */
+    return n;
+}
+
+static void idle_eof(void *owner, struct stream *s UNUSED)
+{
+    drop(owner);
+}
+
+static void idle_closed(void *owner, struct stream *s UNUSED, const char *why UNUSED)
+{
+    forget(owner);
+}
+
+static const struct stream_events idle_events = {
+    .data = idle_data,
+    .eof = idle_eof,
+    .closed = idle_closed,
+};
+
+static void expire_fire(struct timer *t)
+{
+    struct upstream_pool *pool = CONTAINER_OF(t, struct upstream_pool, expire);
+    uint64_t limit = pool->hub->settings.upstream_idle_timeout, now = loop_now(&pool->hub->loop);
+    while (pool->n > 0 && now - pool->ring.next->since >= limit) {
+        drop(pool->ring.next);
+    }
+    if (pool->n > 0) {
+        timer_set(&pool->hub->loop, t, pool->ring.next->since + limit - now);
+    }
+}
+
+static struct upstream_pool *pool_of(struct hub *hub, struct exapp *app)
+{
+    if (!app->pool) {
+        struct upstream_pool *pool = xcalloc(1, sizeof(*pool));
+        pool->hub = hub;
+        pool->ring.prev = pool->ring.next = &pool->ring;
+        pool->expire.fire = expire_fire;
+        app->pool = pool;
+    }
+    return app->pool;
+}
+
+static void drop_all(struct upstream_pool *pool)
+{
+    while (pool->n > 0) {
+        drop(pool->ring.next);
+    }
+}
+
+void upstream_pool_free(struct upstream_pool *pool)
+{
+    if (pool) {
+        drop_all(pool);
+        timer_remove(&pool->hub->loop, &pool->expire);
+        free(pool);
+    }
+}
+
+static bool loopback_host(const char *host)
+{
+    struct ip_addr ip;
+    return strcasecmp(host, "localhost") == 0 ||
+           (ip_parse(str_of(host), &ip) == 0 && ip_is_loopback(&ip));
+}
+
+static struct tunnel *tunnel_for(struct hub *hub, const struct exapp *app)
+{
+    struct tunnel *t = tunnels_find(hub->tunnels, app->port);
+    return t && loopback_host(app->host) ? t : NULL;
+}
+
+void upstream_put(struct hub *hub, struct exapp *app, struct stream *s)
+{
+    struct upstream_pool *pool = pool_of(hub, app);
+    struct tunnel *t = tunnel_for(hub, app);
+    uint64_t target = t ? tunnel_generation(t) : 0;
+    if (hub->stopping || pool->n >= hub->settings.upstream_idle_connections ||
+        (pool->n > 0 && pool->target != target)) {
+        stream_close(s);
+        return;
+    }
+    struct idle *i = xmalloc(sizeof(*i));
+    i->pool = pool;
+    i->s = s;
+    i->since = loop_now(&hub->loop);
+    i->next = &pool->ring;
+    i->prev = pool->ring.prev;
+    i->prev->next = i->next->prev = i;
+    pool->n++;
+    pool->target = target;
+    if (pool->expire.due == 0) {
+        timer_set(&hub->loop, &pool->expire, hub->settings.upstream_idle_timeout);
+    }
+    stream_own(s, &idle_events, i);
+    stream_resume(s);
+}
+
+static struct stream *take_idle(struct hub *hub, struct upstream_pool *pool, uint64_t target,
+                                enum upstream_fresh fresh)
+{
+    if (pool->n > 0 && pool->target != target) {
+        drop_all(pool); /* the tunnel came, went, or is another one */
+    }
+    if (pool->n == 0 || fresh == UPSTREAM_FRESH) {
+        return NULL;
+    }
+    struct idle *i = pool->ring.prev;
+    if (fresh == UPSTREAM_WARM && loop_now(&hub->loop) - i->since > WARM_MS) {
+        return NULL;
+    }
+    struct stream *s = i->s;
+    forget(i);
+    return s;
+}
+
+/* ---- new connections ---- */
+
+static void finish(struct upstream_wait *w, const struct upstream_result *result)
+{
+    upstream_done *done = w->done;
+    void *owner = w->owner;
+    free(w);
+    done(owner, result);
+}
+
+static void tunnel_ready(void *owner, struct stream *s, const char *why)
+{
+    finish(owner, &(struct upstream_result){
+                      .s = s, .hop = s ? HOP_NONE : HOP_TUNNEL, .why = why, .timed_out = !s});
+}
+
+static void dial_ready(void *owner, struct stream *s, bool timed_out, const char *why)
+{
+    finish(owner, &(struct upstream_result){.s = s,
+                                            .hop = s ? HOP_NONE : HOP_EXAPP,
+                                            .why = why,
+                                            .timed_out = timed_out});
+}
+
+static bool failed(struct upstream_result *result, enum hop hop, const char *why)
+{
+    *result = (struct upstream_result){.hop = hop, .why = why};
+    return true;
+}
+
+/* Whether connecting there would come back to the hub itself. */
+static bool own_listener(const struct hub *hub, const struct exapp *app)
+{
+    const struct hub_settings *set = &hub->settings;
+    const struct listen_addr *own[] = {&set->exapps_address, &set->exapps_https_address,
+                                       &set->frp_address, &set->admin_address};
+    if (!loopback_host(app->host) && strcmp(app->host, "0.0.0.0") != 0 &&
+        strcmp(app->host, "::") != 0) {
+        return false;
+    }
+    for (size_t i = 0; i < ARRAY_LEN(own); i++) {
+        if (own[i]->kind == LISTEN_TCP && own[i]->port == app->port) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool upstream_get(struct hub *hub, struct exapp *app, const struct tunnel_origin *origin,
+                  enum upstream_fresh fresh, struct upstream_result *result, upstream_done *done,
+                  void *owner, struct upstream_wait **wait)
+{
+    struct tunnel *t = tunnel_for(hub, app);
+    struct stream *s = take_idle(hub, pool_of(hub, app), t ? tunnel_generation(t) : 0, fresh);
+    *wait = NULL;
+    if (s) {
+        *result = (struct upstream_result){.s = s, .reused = true};
+        return true;
+    }
+    struct upstream_wait *w = xcalloc(1, sizeof(*w));
+    w->hub = hub;
+    w->done = done;
+    w->owner = owner;
+    const char *why = NULL;
+    if (t) {
+        s = tunnel_take(t, origin, tunnel_ready, w, &w->tunnel, &why);
+        if (s || !w->tunnel) {
+            free(w);
+            if (!s) {
+                return failed(result, HOP_TUNNEL, why);
+            }
+            *result = (struct upstream_result){.s = s};
+            return true;
+        }
+    } else {
+        if (own_listener(hub, app)) {
+            free(w);
+            return failed(result, HOP_HUB, "the ExApp's address is one of the hub's own listeners");
+        }
+        w->dial = dial_start(&hub->loop, hub->resolver, app->host, app->port,
+                             hub->settings.timeout_connect, dial_ready, w);
+    }
+    *wait = w;
+    return false;
+}
+
+void upstream_cancel(struct upstream_wait *w)
+{
+    if (w->tunnel) {
+        tunnel_cancel(w->tunnel);
+    } else {
+        dial_cancel(w->dial);
+    }
+    free(w);
+}

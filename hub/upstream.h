@@ -1,0 +1,49 @@
+/* upstream.h - connections to ExApps: through a tunnel or direct, kept and used again.
+ *
+ * Each ExApp has a pool of idle connections, which owns them; upstream_get hands one out, and
+ * upstream_put takes it back after a complete exchange. An idle connection that the ExApp closes,
+ * or sends something on unasked, is dropped at once.
+ *
+ * Where an ExApp is: its record's host and port. A loopback host with the port of a live tunnel
+ * means that tunnel; otherwise host:port is connected to, but never one of the hub's own listeners.
+ */
+#ifndef HARP_HUB_UPSTREAM_H
+#define HARP_HUB_UPSTREAM_H
+
+#include "common/stream/stream.h"
+#include "hub/exapps.h"
+#include "hub/tunnels.h"
+
+struct hub;
+struct upstream_wait;
+
+/* Which hop a failure is at; the body of the answer names it. */
+enum hop { HOP_NONE, HOP_HUB, HOP_TUNNEL, HOP_EXAPP };
+
+struct upstream_result {
+    struct stream *s; /* the caller owns it now; NULL: failed */
+    bool reused;      /* it served a request before: the ExApp may be closing it just now */
+    enum hop hop;     /* where it failed */
+    bool timed_out;
+    const char *why; /* valid during the call */
+};
+
+typedef void upstream_done(void *owner, const struct upstream_result *result);
+
+enum upstream_fresh {
+    UPSTREAM_ANY,   /* an idle connection is fine: the request can be sent again */
+    UPSTREAM_WARM,  /* only one that was used a moment ago: the request can't be sent again */
+    UPSTREAM_FRESH, /* only a new one */
+};
+
+/* true: *result is there. false: done follows, unless upstream_cancel(*wait). */
+bool upstream_get(struct hub *hub, struct exapp *app, const struct tunnel_origin *origin,
+                  enum upstream_fresh fresh, struct upstream_result *result, upstream_done *done,
+                  void *owner, struct upstream_wait **wait) MUST_CHECK;
+void upstream_cancel(struct upstream_wait *wait);
+/* Gives a connection back. The caller must not have anything unread or unsent on it. */
+void upstream_put(struct hub *hub, struct exapp *app, struct stream *s);
+/* Closes idle connections and frees the pool. */
+void upstream_pool_free(struct upstream_pool *pool);
+
+#endif
