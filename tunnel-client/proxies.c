@@ -1,0 +1,133 @@
+#include <stdlib.h>
+
+#include "common/log/log.h"
+#include "tunnel-client/session.h"
+
+static void open_proxy(struct proxy *p)
+{
+    struct frp_msg m = {.type = FRP_NEW_PROXY};
+    struct frp_new_proxy *np = &m.u.new_proxy;
+    np->proxy_name = str_of(p->set->name);
+    np->proxy_type = STR("tcp");
+    np->remote_port = p->set->remote_port;
+    p->state = PROXY_OPENING;
+    session_send(p->session, &m);
+}
+
+static void close_proxy(struct proxy *p)
+{
+    struct frp_msg m = {.type = FRP_CLOSE_PROXY};
+    if (p->session->state == SESSION_RUNNING &&
+        (p->state == PROXY_OPEN || p->state == PROXY_OPENING)) {
+        m.u.close_proxy.proxy_name = str_of(p->set->name);
+        session_send(p->session, &m);
+    }
+    timer_remove(p->session->loop, &p->retry);
+}
+
+static void retry_fire(struct timer *t)
+{
+    open_proxy(CONTAINER_OF(t, struct proxy, retry));
+}
+
+/* Whether the list has one that is the same in all that matters. */
+static const struct tunnel_proxy *find_equal(const struct tunnel_config *set,
+                                             const struct tunnel_proxy *p)
+{
+    for (size_t i = 0; i < set->proxies_n; i++) {
+        if (tunnel_proxy_equal(&set->proxies[i], p)) {
+            return &set->proxies[i];
+        }
+    }
+    return NULL;
+}
+
+/* Those that are in both lists stay as they are, open ones open; the others are closed or opened. */
+void proxies_set(struct session *s, const struct tunnel_config *set)
+{
+    struct proxy *list = xcalloc(set->proxies_n, sizeof(*list));
+    for (size_t i = 0; i < s->proxies_n; i++) {
+        if (!find_equal(set, s->proxies[i].set)) {
+            close_proxy(&s->proxies[i]); /* before another takes its name or port */
+        }
+    }
+    for (size_t i = 0; i < set->proxies_n; i++) {
+        list[i] = (struct proxy){.session = s, .set = &set->proxies[i]};
+        list[i].retry.fire = retry_fire;
+        for (size_t k = 0; k < s->proxies_n; k++) {
+            if (tunnel_proxy_equal(s->proxies[k].set, list[i].set)) {
+                list[i].state = s->proxies[k].state;
+            }
+        }
+    }
+    for (size_t i = 0; i < s->proxies_n; i++) {
+        timer_remove(s->loop, &s->proxies[i].retry);
+    }
+    free(s->proxies);
+    s->proxies = list;
+    s->proxies_n = set->proxies_n;
+    if (s->state == SESSION_RUNNING) {
+        for (size_t i = 0; i < s->proxies_n; i++) {
+            if (list[i].state == PROXY_CLOSED || list[i].state == PROXY_REFUSED) {
+                open_proxy(&list[i]);
+            }
+        }
+    }
+}
+
+void proxies_free(struct session *s)
+{
+    for (size_t i = 0; i < s->proxies_n; i++) {
+        timer_remove(s->loop, &s->proxies[i].retry);
+    }
+    free(s->proxies);
+    s->proxies = NULL;
+    s->proxies_n = 0;
+}
+
+void proxies_open_all(struct session *s)
+{
+    for (size_t i = 0; i < s->proxies_n && s->state == SESSION_RUNNING; i++) {
+        open_proxy(&s->proxies[i]);
+    }
+}
+
+void proxies_lost(struct session *s)
+{
+    for (size_t i = 0; i < s->proxies_n; i++) {
+        s->proxies[i].state = PROXY_CLOSED;
+        timer_clear(&s->proxies[i].retry);
+    }
+}
+
+void proxies_on_resp(struct session *s, const struct frp_new_proxy_resp *m)
+{
+    for (size_t i = 0; i < s->proxies_n; i++) {
+        struct proxy *p = &s->proxies[i];
+        if (p->state != PROXY_OPENING || !str_eq(str_of(p->set->name), m->proxy_name)) {
+            continue;
+        }
+        if (m->error.n > 0) {
+            p->state = PROXY_REFUSED;
+            log_warning(s->log, "proxy", 0, "proxy %s refused: %.*s; next try in %d s",
+                        p->set->name, (int)MIN(m->error.n, 200), m->error.p,
+                        PROXY_RETRY_MS / 1000);
+            timer_set(s->loop, &p->retry, PROXY_RETRY_MS);
+        } else {
+            p->state = PROXY_OPEN;
+            log_info(s->log, "proxy", 0, "proxy %s ready at port %u", p->set->name,
+                     p->set->remote_port);
+        }
+        return;
+    }
+}
+
+const struct tunnel_proxy *proxies_find(const struct session *s, struct str name)
+{
+    for (size_t i = 0; i < s->proxies_n; i++) {
+        if (str_eq(str_of(s->proxies[i].set->name), name)) {
+            return s->proxies[i].set;
+        }
+    }
+    return NULL;
+}

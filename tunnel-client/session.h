@@ -1,0 +1,118 @@
+/* session.h - the client's session with the hub (or an unmodified frps), as event x state.
+ *
+ *   WAITING --timer--> DIALING --connected--> SHAKING --TLS--> LOGGING_IN --LoginResp--> RUNNING
+ *      ^__________________________ any failure, with back-off ______________________________|
+ *
+ * The data's way: the hub asks for work connections (ReqWorkConn); work.c opens one, hears for whom
+ * it is (StartWorkConn), connects to the local socket, and joins the two.
+ *
+ * session.c   states, connecting, the control stream, the end
+ * proxies.c   which ports are offered; opening, refusal, reload
+ * work.c      work connections
+ *
+ * Owned by main: session_new, session_free. Settings are borrowed and must outlive it, or be
+ * replaced by session_reload.
+ */
+#ifndef HARP_TUNNEL_CLIENT_SESSION_H
+#define HARP_TUNNEL_CLIENT_SESSION_H
+
+#include <openssl/ssl.h>
+
+#include "common/frp/cfb.h"
+#include "common/frp/msg.h"
+#include "common/frp/yamux.h"
+#include "common/stream/dial.h"
+#include "tunnel-client/backoff.h"
+#include "tunnel-client/config.h"
+
+enum session_state {
+    SESSION_WAITING,
+    SESSION_DIALING,
+    SESSION_SHAKING,
+    SESSION_LOGGING_IN,
+    SESSION_RUNNING,
+    SESSION_STOPPED,
+};
+
+enum proxy_state { PROXY_CLOSED, PROXY_OPENING, PROXY_OPEN, PROXY_REFUSED };
+
+enum {
+    SESSION_MAX_WORK = 8192,      /* work connections at a time */
+    PROXY_RETRY_MS = 30 * 1000,   /* after a refusal; frpc waits as long */
+    SESSION_RUN_ID_MAX = 64,
+};
+
+struct session;
+
+struct proxy {
+    struct session *session;
+    const struct tunnel_proxy *set; /* in the settings */
+    enum proxy_state state;
+    struct timer retry;
+};
+
+struct work_link {
+    struct work_link *prev, *next;
+};
+
+struct session {
+    struct loop *loop;
+    struct log *log;
+    struct resolver *resolver;
+    const struct tunnel_config *set;
+    SSL_CTX *tls; /* NULL: plain TCP */
+    enum session_state state;
+    struct dial *dial;
+    struct stream *transport; /* until yamux or the control stream has it */
+    struct yamux *yamux;      /* NULL with tcpMux off */
+    struct stream *control;
+    struct frp_cipher *in, *out;
+    struct buf plain; /* decrypted bytes of an incomplete message */
+    bool clear;       /* LoginResp is still to come: nothing is encrypted */
+    char run_id[SESSION_RUN_ID_MAX + 1];
+    bool ever;      /* logged in at least once */
+    struct backoff backoff;
+    struct timer timer;     /* of the state */
+    struct timer heartbeat; /* tcpMux off: frp's own Ping */
+    uint64_t heard;         /* when the last Pong came */
+    struct proxy *proxies;
+    size_t proxies_n;
+    struct work_link works; /* ring */
+    unsigned works_n;
+    void (*failed)(void *owner); /* the first login failed and login_fail_exit is set */
+    void *owner;
+};
+
+/* The TLS context for the settings; NULL with *off: TLS is switched off; NULL: err. */
+SSL_CTX *session_tls(const struct tunnel_config *set, struct log *log, bool *off, char *err,
+                     size_t errlen) MUST_CHECK;
+struct session *session_new(struct loop *l, struct resolver *r, const struct tunnel_config *set,
+                            SSL_CTX *tls, void (*failed)(void *owner), void *owner);
+void session_free(struct session *s);
+/* Goes over to new settings: with the same server, proxies that stay the same are not touched. Takes
+ * over tls; the caller frees the old settings afterwards. */
+void session_reload(struct session *s, const struct tunnel_config *set, SSL_CTX *tls);
+/* Takes no more work; true once nothing is being served. To be asked again until it is. */
+bool session_stop(struct session *s);
+
+/* ---- between the files ---- */
+
+void session_send(struct session *s, const struct frp_msg *msg);
+/* Ends the connection and tries again after the back-off. */
+void session_lost(struct session *s, const char *why);
+/* TLS over a connected stream, which is used up. NULL: errno. */
+struct stream *session_encrypt(struct session *s, struct stream *plain) MUST_CHECK;
+
+void proxies_set(struct session *s, const struct tunnel_config *set);
+void proxies_free(struct session *s);
+void proxies_open_all(struct session *s);
+void proxies_lost(struct session *s);
+void proxies_on_resp(struct session *s, const struct frp_new_proxy_resp *m);
+const struct tunnel_proxy *proxies_find(const struct session *s, struct str name);
+
+void work_open(struct session *s);
+void work_end_all(struct session *s);
+/* Ends those that serve nothing just now; returns how many are left. */
+unsigned work_end_idle(struct session *s);
+
+#endif
