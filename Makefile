@@ -14,6 +14,9 @@ SANITIZE ?=
 OPT      ?= -O2
 WERROR   ?=
 VERSION  := 0.5.0
+# `make V=1` shows the commands.
+Q        := $(if $(V),,@)
+say       = $(if $(V),,@printf '  %-4s %s\n' $(1) $(2))
 
 PKGS      := libuv libssl libcrypto yajl libconfig libpcre2-8
 PKGS_TEST := cmocka
@@ -48,31 +51,122 @@ UNIT_HELP  := $(call obj,$(filter-out $(wildcard tests/unit/test_*.c),$(wildcard
 all: $(PROGRAMS)
 
 $(BUILD)/harp-hub: $(call obj,hub/main.c) $(BUILD)/libhub.a $(BUILD)/libcommon.a
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(PKG_LIBS)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(PKG_LIBS)
 
 $(BUILD)/harp-tunnel-client: $(call obj,tunnel-client/main.c) $(BUILD)/libclient.a $(BUILD)/libcommon.a
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(PKG_LIBS)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(PKG_LIBS)
 
 $(BUILD)/libcommon.a: $(COMMON_OBJ)
 $(BUILD)/libhub.a: $(HUB_OBJ)
 $(BUILD)/libclient.a: $(CLIENT_OBJ)
 $(BUILD)/lib%.a:
 	@mkdir -p $(@D)
-	rm -f $@ && $(AR) rcs $@ $^
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
 $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(PKG_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(call say,CC,$<)
+	$(Q)$(CC) $(CPPFLAGS) $(PKG_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 unit: $(UNIT)
 $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(UNIT_HELP) $(BUILD)/libhub.a $(BUILD)/libclient.a $(BUILD)/libcommon.a
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(PKG_LIBS) $(TEST_LIBS)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(PKG_LIBS) $(TEST_LIBS)
 
 fuzz-build: $(FUZZ)
 $(BUILD)/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/libhub.a $(BUILD)/libclient.a $(BUILD)/libcommon.a
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(PKG_LIBS)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(PKG_LIBS)
+
+FUZZ_SECONDS ?= 30
+FUZZ_BUILD   ?= build/fuzzing
+JOBS         ?= $(shell nproc)
+CLANG        ?= clang
+C_FILES       = $(wildcard common/*/*.c hub/*.c tunnel-client/*.c socket-filter/*.c \
+                tests/unit/*.c tests/fuzz/*.c tests/bench/*.c)
+H_FILES       = $(wildcard common/*/*.h hub/*.h tunnel-client/*.h socket-filter/*.h \
+                tests/unit/*.h tests/fuzz/*.h tests/bench/*.h)
+SHELL_FILES   = $(wildcard .ci/run tests/*.sh tests/*/*.sh deploy/*.sh deploy/*/*.sh)
+
+.PHONY: help deps test check demo lint lint-format lint-tidy lint-cppcheck lint-shell bench fuzz \
+        image install
+
+help:
+	@echo 'make            builds the programs in $(BUILD)/'
+	@echo 'make demo       the whole path on this machine, until Ctrl-C'
+	@echo 'make test       installs what is missing, builds, runs all tests'
+	@echo 'make check      unit tests alone, quick'
+	@echo 'make lint       clang-format, clang-tidy, cppcheck, shellcheck'
+	@echo 'make fuzz       each parser for FUZZ_SECONDS ($(FUZZ_SECONDS))'
+	@echo 'make bench      beside haproxy and nginx'
+	@echo 'make image      container images, from the programs and the libraries they need'
+	@echo 'make install    to $$(DESTDIR)$$(PREFIX)'
+
+deps:
+	@tests/deps.sh test
+
+# Sub-makes, because pkg-config can only answer once the packages are there.
+test: deps
+	@$(MAKE) --no-print-directory -j$(JOBS) all unit
+	@tests/run.py --build $(BUILD)
+
+check: unit
+	@tests/run.py --build $(BUILD) --suite unit
+
+demo: deps
+	@$(MAKE) --no-print-directory -j$(JOBS) all
+	@BUILD=$(BUILD) deploy/demo/demo.sh
+
+bench: all
+	@tests/deps.sh bench
+	@/usr/bin/python3 tests/bench/run.py
+
+lint: lint-format lint-tidy lint-cppcheck lint-shell
+
+lint-format:
+	clang-format --dry-run -Werror $(C_FILES) $(H_FILES)
+
+# clang-tidy reports the number of its own notes on stderr; findings go to stdout.
+lint-tidy:
+	printf '%s\n' $(C_FILES) | xargs -P$(JOBS) -n4 sh -c 'clang-tidy --quiet "$$@" -- \
+	    -std=gnu11 -I. -D_GNU_SOURCE -DHARP_VERSION=\"x\" $(PKG_CFLAGS) 2>/dev/null' sh
+
+lint-cppcheck:
+	cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr \
+	    --suppress=missingIncludeSystem --suppress=normalCheckLevelMaxBranches \
+	    --error-exitcode=1 -j$(JOBS) -I. -D_GNU_SOURCE -DHARP_VERSION='"x"' \
+	    common hub tunnel-client socket-filter
+
+lint-shell:
+	shellcheck $(SHELL_FILES)
+
+# New finds go to $(FUZZ_BUILD)/found; a seed worth keeping is copied to tests/fuzz/corpus by hand.
+fuzz:
+	@$(MAKE) --no-print-directory -j$(JOBS) fuzz-build BUILD=$(FUZZ_BUILD) CC=$(CLANG) OPT=-O1 \
+	    SANITIZE=address,undefined,fuzzer-no-link
+	@failed=0; \
+	for program in $(FUZZ_BUILD)/fuzz/fuzz_*; do \
+	    [ -x "$$program" ] || continue; \
+	    name=$${program##*/fuzz_}; found=$(FUZZ_BUILD)/found/$$name; seeds=tests/fuzz/corpus/$$name; \
+	    mkdir -p "$$found"; [ -d "$$seeds" ] || seeds=; \
+	    if "$$program" -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 \
+	        -artifact_prefix="$$found/" -print_final_stats=0 "$$found" $$seeds \
+	        >"$(FUZZ_BUILD)/$$name.log" 2>&1; \
+	    then echo "fuzz: $$name ok, $$(tail -n 1 "$(FUZZ_BUILD)/$$name.log")"; \
+	    else echo "fuzz: $$name FAILED"; tail -n 40 "$(FUZZ_BUILD)/$$name.log"; failed=1; fi; \
+	done; exit $$failed
+
+image: all
+	@deploy/image.sh $(BUILD) $(VERSION)
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin
+	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
 
 clean:
 	rm -rf build
