@@ -131,9 +131,10 @@ lint: lint-format lint-tidy lint-cppcheck lint-shell
 lint-format:
 	clang-format --dry-run -Werror $(C_FILES) $(H_FILES)
 
+# What users run. Tests are tables of bytes, which several checks take for mistakes.
 # clang-tidy reports the number of its own notes on stderr; findings go to stdout.
 lint-tidy:
-	printf '%s\n' $(C_FILES) | xargs -P$(JOBS) -n4 sh -c 'clang-tidy --quiet "$$@" -- \
+	@printf '%s\n' $(filter-out tests/%,$(C_FILES)) | xargs -P$(JOBS) -n4 sh -c 'clang-tidy --quiet "$$@" -- \
 	    -std=gnu11 -I. -D_GNU_SOURCE -DHARP_VERSION=\"x\" $(PKG_CFLAGS) 2>/dev/null' sh
 
 lint-cppcheck:
