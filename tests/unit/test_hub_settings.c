@@ -285,6 +285,9 @@ static void wrong_settings_are_named(void **state)
          "HP_LOG_LEVEL: 'loud' is not known; write one of error, warning, info, debug"},
         {"HP_FRP_CERT_VALIDITY_DAYS=0",
          "HP_FRP_CERT_VALIDITY_DAYS: '0' is out of range; write a whole number from 1 to 36500"},
+        {"HP_TIMEOUT_CLIENT=30",
+         "HP_TIMEOUT_CLIENT: '30' has no unit; write the number with us, ms, s, "
+         "m, h or d, as in 30s"},
         {"HP_TIMEOUT_CLIENT=0",
          "HP_TIMEOUT_CLIENT: '0' is out of range; write a duration from 1ms to 365d"},
         {"HP_TUNNEL_MAX_HELD=512M", "HP_TUNNEL_MAX_HELD_TOTAL: smaller than tunnel_max_held, the "
