@@ -81,13 +81,13 @@ static const struct setting ROWS[] = {
          "The socket of the Docker engine on the hub's own host; used if it is there."),
 
     HEADING("Timeouts"),
-    ROW("HP_TIMEOUT_CONNECT", SETTING_DURATION, timeout_connect, "30s", MS, DAYS,
+    ROW("HP_TIMEOUT_CONNECT", SETTING_TIMEOUT, timeout_connect, "30s", MS, DAYS,
         "To connect to an ExApp or to Nextcloud."),
-    ROW("HP_TIMEOUT_CLIENT", SETTING_DURATION, timeout_client, "30s", MS, 365 * DAYS,
+    ROW("HP_TIMEOUT_CLIENT", SETTING_TIMEOUT, timeout_client, "30s", MS, 365 * DAYS,
         "Without a byte from a client that is to send a request or its body."),
-    ROW("HP_TIMEOUT_SERVER", SETTING_DURATION, timeout_server, "1800s", MS, 365 * DAYS,
+    ROW("HP_TIMEOUT_SERVER", SETTING_TIMEOUT, timeout_server, "1800s", MS, 365 * DAYS,
         "Without a byte of an answer, server-sent events and long polls included."),
-    ROW("HP_TIMEOUT_TUNNEL", SETTING_DURATION, timeout_tunnel, "1800s", 0, 365 * DAYS,
+    ROW("HP_TIMEOUT_TUNNEL", SETTING_TIMEOUT, timeout_tunnel, "1800s", 0, 365 * DAYS,
         "Without a byte on an upgraded connection (WebSocket), in either direction; 0: no limit. "
         "If "
         "not set, it is timeout_server."),

@@ -1,5 +1,6 @@
 #include "common/config/settings.h"
 
+#include <ctype.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -158,6 +159,10 @@ static int set_duration(const struct reading *r, struct str value, void *out)
     uint64_t ms;
     int rc = value_parse_duration(value, &ms);
 
+    /* For HaRP, and HAProxy in it, such a number means milliseconds, for everybody else seconds. */
+    if (rc == 0 && r->row->type == SETTING_TIMEOUT && ms != 0 &&
+        isdigit((unsigned char)value.p[value.n - 1]))
+        return wrong(r, value, "has no unit", "the number with us, ms, s, m, h or d, as in 30s");
     if (rc == 0 && (ms < (uint64_t)r->row->min || ms > (uint64_t)r->row->max))
         rc = VALUE_RANGE;
     if (rc == VALUE_BAD)
@@ -232,11 +237,11 @@ static int set_value(const struct setting *row, const char *where, struct str va
                      struct config_report *report)
 {
     static int (*const set[])(const struct reading *, struct str, void *) = {
-        [SETTING_STRING] = set_string,       [SETTING_SECRET] = set_secret,
-        [SETTING_BOOL] = set_bool,           [SETTING_INT] = set_int,
-        [SETTING_SIZE] = set_size,           [SETTING_DURATION] = set_duration,
-        [SETTING_CHOICE] = set_choice,       [SETTING_LISTEN] = set_listen,
-        [SETTING_ADDRESSES] = set_addresses,
+        [SETTING_STRING] = set_string,    [SETTING_SECRET] = set_secret,
+        [SETTING_BOOL] = set_bool,        [SETTING_INT] = set_int,
+        [SETTING_SIZE] = set_size,        [SETTING_DURATION] = set_duration,
+        [SETTING_TIMEOUT] = set_duration, [SETTING_CHOICE] = set_choice,
+        [SETTING_LISTEN] = set_listen,    [SETTING_ADDRESSES] = set_addresses,
     };
     struct reading r = {row, where, report};
 

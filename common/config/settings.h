@@ -29,6 +29,7 @@ enum setting_type { /* field                     min and max are                
                     SETTING_INT,  /* int64_t                   values                             */
                     SETTING_SIZE, /* uint64_t, bytes           bytes                              */
                     SETTING_DURATION, /* uint64_t, milliseconds    milliseconds                       */
+                    SETTING_TIMEOUT, /* the same, and a number other than 0 must have its unit */
                     SETTING_CHOICE, /* int, index in `choices`   not used                           */
                     SETTING_LISTEN, /* struct listen_addr        max 1: the word `off` is allowed   */
                     SETTING_ADDRESSES, /* struct ip_set             not used                           */
