@@ -103,11 +103,6 @@ static void flush(struct yamux *y)
     buf_consume_keep(&y->out, y->out.len);
 }
 
-static void run_flush(struct loop_task *task)
-{
-    flush(CONTAINER_OF(task, struct yamux, flush));
-}
-
 static uint8_t *queue_frame(struct yamux *y, uint8_t type, uint16_t flags, uint32_t id,
                             uint32_t length, uint32_t payload)
 {
@@ -127,9 +122,6 @@ void yamux_send(struct yamux *y, uint8_t type, uint16_t flags, uint32_t id, uint
         return;
     }
     queue_frame(y, type, flags, id, length, 0);
-    if (y->out.len > OUT_STUCK) {
-        yamux_end(y, YAMUX_INTERNAL_ERROR, "the other end of the tunnel does not read");
-    }
 }
 
 void yamux_send_data(struct yamux *y, uint32_t id, const char *p, uint32_t n)
@@ -145,15 +137,30 @@ bool yamux_has_room(const struct yamux *y)
     return !y->dead && y->out.len < OUT_FLUSH && stream_pending(y->transport) == 0;
 }
 
-static void on_drained(void *owner, struct stream *transport UNUSED)
+static void go_on(struct yamux *y)
 {
-    struct yamux *y = owner;
     flush(y);
     /* One frame for each blocked stream in turn, until the transport is full again. */
     while (!y->dead && y->blocked.next != &y->blocked && yamux_has_room(y)) {
         struct ystream *st = CONTAINER_OF(y->blocked.next, struct ystream, blocked);
         yamux_unblock(st);
         yamux_stream_flush(st, YAMUX_MAX_FRAME);
+    }
+}
+
+static void on_drained(void *owner, struct stream *transport UNUSED)
+{
+    go_on(owner);
+}
+
+static void run_flush(struct loop_task *task)
+{
+    struct yamux *y = CONTAINER_OF(task, struct yamux, flush);
+    /* Streams may be blocked by a queue that the transport takes at once: no `drained` follows. */
+    go_on(y);
+    /* Looked at here, and not where frames are queued: that happens inside of owners' calls. */
+    if (y->out.len > OUT_STUCK) {
+        yamux_end(y, YAMUX_INTERNAL_ERROR, "the other end of the tunnel does not read");
     }
 }
 
@@ -297,16 +304,10 @@ static void on_syn(struct yamux *y, const struct yamux_header *h)
     y->highest = MAX(y->highest, h->id);
     if (y->count >= y->limits.max_streams) {
         yamux_send(y, YAMUX_WINDOW, YAMUX_RST, h->id, 0);
-        if (!y->dead) {
-            count_empty(y);
-        }
-        return;
+        return; /* counted by the caller, who finds no stream */
     }
     struct ystream *st = yamux_stream_new(y, h->id);
     yamux_send(y, YAMUX_WINDOW, YAMUX_ACK, h->id, 0);
-    if (y->dead) {
-        return;
-    }
     y->events->opened(y->owner, &st->s);
     if (!y->dead && !st->s.dead && !st->s.events) {
         stream_abort(&st->s);
@@ -341,6 +342,12 @@ static void on_stream_header(struct yamux *y, const struct yamux_header *h)
         }
         return;
     }
+    /* The first of each of these flags is news, but not the end of a stream that carried nothing. */
+    bool unused = (h->flags & YAMUX_FIN) && !st->moved;
+    bool news = !unused &&
+                ((h->flags & YAMUX_SYN) || ((h->flags & YAMUX_FIN) && !st->s.eof_in) ||
+                 ((h->flags & YAMUX_ACK) && !st->acked));
+    st->acked |= (h->flags & (YAMUX_SYN | YAMUX_ACK)) != 0;
     if (h->type == YAMUX_DATA) {
         if (h->length > st->recv_window) {
             broken(y, "yamux: data past the announced window");
@@ -351,7 +358,7 @@ static void on_stream_header(struct yamux *y, const struct yamux_header *h)
             return;
         }
         st->recv_window -= h->length;
-        if (h->length == 0 && !(h->flags & (YAMUX_SYN | YAMUX_FIN))) {
+        if (h->length == 0 && !news) {
             count_empty(y);
         }
     } else {
@@ -360,7 +367,7 @@ static void on_stream_header(struct yamux *y, const struct yamux_header *h)
             return;
         }
         st->send_window += h->length;
-        if (h->length < SMALL_WINDOW_UPDATE && !h->flags) {
+        if (h->length < SMALL_WINDOW_UPDATE && !news) {
             count_empty(y);
         }
         if (!y->dead && h->length > 0) {
@@ -466,11 +473,18 @@ struct yamux *yamux_new(struct stream *transport, bool server, const struct yamu
     y->keep.fire = keep_fire;
     timer_set(y->loop, &y->keep, limits->keepalive);
     stream_own(transport, &transport_events, y);
+    stream_resume(transport);
     return y;
 }
 
 void yamux_set_limits(struct yamux *y, const struct yamux_limits *limits)
 {
+    if (y->limits.held_total) { /* what is held moves to the new account */
+        *y->limits.held_total -= y->held;
+    }
+    if (limits->held_total) {
+        *limits->held_total += y->held;
+    }
     y->limits = *limits;
     if (!y->ping_waits) {
         timer_set(y->loop, &y->keep, limits->keepalive);

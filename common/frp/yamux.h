@@ -54,7 +54,7 @@ void yamux_set_limits(struct yamux *y, const struct yamux_limits *limits);
 /* Client: a new stream. NULL: max_streams are open, the peer said GO_AWAY, or ids are used up. */
 struct stream *yamux_open(struct yamux *y) MUST_CHECK;
 /* Ends the session: GO_AWAY with the code, all streams closed and their owners told `why`. `ended`
- * is not called. */
+ * is not called. why must stay valid until the end of the turn. */
 void yamux_close(struct yamux *y, enum yamux_go_away code, const char *why);
 /* How many streams are open. */
 uint32_t yamux_streams(const struct yamux *y);

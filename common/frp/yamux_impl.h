@@ -49,7 +49,9 @@ struct ystream {
     uint32_t credit;         /* bytes taken by the owner and not announced again */
     uint32_t held;           /* this stream's part of y->held */
     bool moved;              /* carried a byte in some direction */
+    bool acked;              /* the peer knows the stream */
     bool lingers;            /* closed by its owner; waits for the peer's FIN */
+    bool deaf;               /* and was not shut down before: data for it is answered by a reset */
     struct yamux_link blocked;
     struct timer linger;
     struct loop_task release;

@@ -127,10 +127,13 @@ static bool may_hold(const struct yamux *y, size_t n)
 static void ystream_taken(struct stream *s, size_t n)
 {
     struct ystream *st = of(s);
+    if (!st->y) {
+        return;
+    }
     if (s->hold.len > 0) {
         book(st, -(ssize_t)n);
     }
-    if (!st->y || s->eof_in) {
+    if (s->eof_in) {
         return;
     }
     st->credit += (uint32_t)n;
@@ -153,29 +156,43 @@ static void ystream_taken(struct stream *s, size_t n)
     yamux_send(y, YAMUX_WINDOW, 0, st->id, delta);
 }
 
+/* Ends one stream on our side: the peer gets a reset, the owner (if there is one yet) hears why. */
+static void give_up(struct ystream *st, const char *why)
+{
+    struct yamux *y = st->y;
+    yamux_send(y, YAMUX_WINDOW, YAMUX_RST, st->id, 0);
+    yamux_table_remove(y, st);
+    yamux_stream_orphan(st, why);
+}
+
+static const char too_much[] = "the tunnel holds too much for clients that do not read";
+
 void yamux_stream_receive(struct ystream *st, const char *p, uint32_t n)
 {
     struct stream *s = &st->s;
     struct yamux *y = st->y;
     st->moved = true;
+    if (st->deaf) {
+        give_up(st, NULL);
+        return;
+    }
     if (st->lingers) {
         return; /* nobody wants it; the window is not opened again, so little more can come */
     }
     bool queued = s->hold.len > 0 || s->paused;
     if (queued) {
         if (!may_hold(y, n)) {
-            yamux_send(y, YAMUX_WINDOW, YAMUX_RST, st->id, 0);
-            yamux_stream_orphan(st, "the tunnel holds too much for clients that do not read");
-            if (!y->dead) {
-                yamux_table_remove(y, st);
-            }
+            give_up(st, too_much);
             return;
         }
         book(st, (ssize_t)n);
     }
     stream_deliver(s, p, n);
-    if (!queued && st->y && !s->dead) {
+    if (!queued && st->y && !s->dead && s->hold.len > 0) {
         book(st, (ssize_t)s->hold.len);
+        if (!may_hold(y, 0)) {
+            give_up(st, too_much);
+        }
     }
 }
 
@@ -238,11 +255,12 @@ void yamux_stream_eof(struct ystream *st)
 
 static void linger_fire(struct timer *t)
 {
-    struct ystream *st = CONTAINER_OF(t, struct ystream, linger);
-    struct yamux *y = st->y;
-    yamux_table_remove(y, st);
-    yamux_stream_orphan(st, NULL);
-    yamux_send(y, YAMUX_WINDOW, YAMUX_RST, st->id, 0);
+    give_up(CONTAINER_OF(t, struct ystream, linger), NULL);
+}
+
+static void run_forget(struct loop_task *task)
+{
+    stream_release(&CONTAINER_OF(task, struct ystream, release)->s);
 }
 
 static void ystream_destroy(struct stream *s, bool abort)
@@ -253,12 +271,22 @@ static void ystream_destroy(struct stream *s, bool abort)
         free_later(st);
         return;
     }
+    if (!s->fin_sent && !s->blocked && st->held == 0 && !abort) {
+        /* All is sent and read: as with a socket this is a plain end, and only what comes for the
+         * stream from now on is answered by a reset. */
+        s->fin_sent = true;
+        st->deaf = !s->eof_in;
+        ystream_fin(s);
+    }
     if (s->fin_sent && !s->eof_in && !abort) {
         /* Both sides know that we are done; a reset now could cost the peer what it has not read
-         * yet. Its FIN, or the time limit, ends the stream. */
+         * yet. Its FIN, or the time limit, ends the stream. What is held goes at once. */
+        book(st, -(ssize_t)st->held);
         st->lingers = true;
         st->linger.fire = linger_fire;
         timer_set(y->loop, &st->linger, y->limits.close_wait);
+        st->release.run = run_forget;
+        loop_defer(y->loop, &st->release);
         return;
     }
     bool over = s->fin_sent && s->eof_in;

@@ -8,6 +8,7 @@ static const char *const too_many_fields = "too many fields";
 static int add_field(struct http_walk *w, unsigned max, const char *line, const char *eol)
 {
     struct http_field spare;
+    /* cppcheck-suppress uninitvar ; its address is taken, it is only written */
     struct http_field *f = w->nfields < max ? &w->fields[w->nfields] : &spare;
     const char *why = http_field_read(f, line, eol);
     uint64_t bit;

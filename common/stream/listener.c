@@ -51,9 +51,13 @@ static void pause_accepting(struct listener *ls, int err)
     timer_set(ls->loop, &ls->pause, PAUSE_MS);
 }
 
-static void on_poll(uv_poll_t *poll, int status UNUSED, int events UNUSED)
+static void on_poll(uv_poll_t *poll, int status, int events UNUSED)
 {
     struct listener *ls = poll->data;
+    if (status < 0) { /* libuv stopped watching */
+        pause_accepting(ls, EBADF);
+        return;
+    }
     for (int i = 0; i < BATCH && !ls->closed; i++) {
         struct sock_addr from;
         memset(&from, 0, sizeof(from));

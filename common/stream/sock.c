@@ -267,6 +267,11 @@ int sock_detach(struct stream *s)
     return fd;
 }
 
+bool sock_broken(const struct stream *s)
+{
+    return CONTAINER_OF(s, const struct sock, s)->broken;
+}
+
 static const struct stream_ops sock_ops = {
     .write = sock_write,
     .fin = sock_fin,

@@ -40,6 +40,9 @@ struct stream *sock_adopt(struct loop *l, int fd) MUST_CHECK;
 struct stream *sock_connect(struct loop *l, const struct sock_addr *to) MUST_CHECK;
 /* Takes the descriptor out of a plain sock stream and ends the stream without closing it. */
 int sock_detach(struct stream *s) MUST_CHECK;
+/* Whether nothing can be sent on s, a sock or TLS stream, any more: the peer is gone, or as good as.
+ * Not told while the owner is paused and has something unread. */
+bool sock_broken(const struct stream *s);
 /* Fills a unix address. -1: the path is too long (107 bytes) or empty. */
 int sock_unix_addr(struct sock_addr *a, const char *path) MUST_CHECK;
 /* "192.0.2.1:80", "[2001:db8::1]:80", "unix:/path" for messages; returns buf. */

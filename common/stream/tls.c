@@ -277,7 +277,8 @@ static void tls_fin(struct stream *s)
 static void tls_destroy(struct stream *s, bool abort)
 {
     struct tls *t = of(s);
-    if (!abort && t->shaken && !s->fin_sent && !s->failed) {
+    /* With bytes of a record still unsent nothing that follows would make sense to the peer. */
+    if (!abort && t->shaken && !s->fin_sent && !s->failed && !s->blocked) {
         ERR_clear_error();
         SSL_shutdown(t->ssl);
         if (t->sealed > 0) {
