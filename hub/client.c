@@ -53,15 +53,21 @@ void client_end(struct client *c, const char *why)
     struct frontend *f = c->hub->frontend;
     log_debug(c->hub->log, "client", c->id, "ended after %llu requests: %s",
               (unsigned long long)c->requests, why);
+    /* What the client has of an answer must not look whole when it is not: an answer may end with
+     * the connection. */
+    bool cut = c->s && (stream_pending(c->s) > 0 ||
+                        (c->state == CLIENT_EXCHANGE && c->x.head_sent));
     exchange_clear(c);
     if (c->relay) {
         relay_stop(c->relay);
         c->relay = NULL;
     }
-    if (c->s) {
+    if (c->s && cut) {
+        stream_abort(c->s);
+    } else if (c->s) {
         stream_close(c->s);
-        c->s = NULL;
     }
+    c->s = NULL;
     client_enter(c, CLIENT_ENDED);
     timer_remove(&c->hub->loop, &c->timer);
     c->prev->next = c->next;
@@ -477,7 +483,9 @@ struct client *client_new(struct frontend *f, struct stream *s, const struct ip_
 void client_stop(struct client *c)
 {
     c->x.keep_alive = false;
-    if (c->state == CLIENT_SHAKE || (c->state == CLIENT_HEAD && c->scanned == 0 && !c->x.decided)) {
+    if (c->state == CLIENT_SHAKE) {
         client_end(c, "the hub stops");
+    } else if (c->state == CLIENT_HEAD && c->scanned == 0 && !c->x.decided) {
+        client_close(c, c->s->hold.len > 0); /* the last answer may still be on its way */
     }
 }

@@ -5,10 +5,13 @@
 #include <stdlib.h>
 
 #include "common/base/buf.h"
+#include "common/config/ip.h"
 #include "common/crypto/secret.h"
 #include "common/log/log.h"
 #include "hub/settings_exapps.h"
 #include "hub/upstream.h"
+
+_Static_assert(HUB_ROUTE_STATUS_MAX == ROUTE_STATUS_MAX, "a declared route must fit");
 
 struct exapps {
     struct exapp **list; /* sorted by id */
@@ -115,7 +118,7 @@ static int add_routes(struct exapp *app, const struct hub_exapp *from, struct lo
     for (size_t i = 0; i < from->routes_n; i++) {
         const struct hub_route *in = &from->routes[i];
         struct route route = {.access = (int)in->access_level};
-        for (size_t k = 0; k < in->statuses_n && k < ROUTE_STATUS_MAX; k++) {
+        for (size_t k = 0; k < in->statuses_n; k++) {
             route.status[route.nstatus++] = in->statuses[k];
         }
         if (routes_add(app->routes, in->url, &route, why, sizeof(why)) == 0) {
@@ -126,6 +129,13 @@ static int add_routes(struct exapp *app, const struct hub_exapp *from, struct lo
         }
     }
     return usable;
+}
+
+static bool loopback_host(const char *host)
+{
+    struct ip_addr ip;
+    return strcasecmp(host, "localhost") == 0 ||
+           (ip_parse(str_of(host), &ip) == 0 && ip_is_loopback(&ip));
 }
 
 int exapps_declare(struct exapps *list, const struct hub_exapp *from, struct log *log, char *err,
@@ -144,6 +154,7 @@ int exapps_declare(struct exapps *list, const struct hub_exapp *from, struct log
     app->host = xstrndup(from->host, strlen(from->host));
     app->anonymous = credentials("", from->token);
     app->port = from->port;
+    app->loopback = loopback_host(from->host);
     app->routes = routes_new();
     if (!app->routes || add_routes(app, from, log) == 0) {
         snprintf(err, errlen, "ExApp %s has no usable route", from->id);

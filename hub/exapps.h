@@ -21,6 +21,7 @@ struct exapp {
     char *anonymous; /* secret: AUTHORIZATION-APP-API of a request by nobody: base64(":token") */
     char *host;
     uint16_t port;
+    bool loopback; /* host is this machine: a live tunnel's port means that tunnel */
     struct routes *routes;
     struct upstream_pool *pool; /* made by upstream.c at first use */
 };

@@ -1,8 +1,10 @@
 /* exchange.c - a request on its way up and its answer on the way down. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "common/crypto/secret.h"
 #include "common/log/log.h"
+#include "common/stream/sock.h"
 #include "hub/client.h"
 #include "hub/frontend.h"
 #include "hub/hub.h"
@@ -19,56 +21,74 @@ static const struct http_limits limits = HTTP_LIMITS_DEFAULT;
 
 enum pump { PUMP_MORE, PUMP_DONE, PUMP_BAD };
 
-static bool write_trailers(struct hub *hub, struct http_body *b, struct stream *to)
+/* The trailer section rewritten into hub->head; -1: malformed. */
+static ssize_t read_trailers(struct hub *hub, struct http_body *b)
 {
     struct http_field fields[HTTP_MAX_FIELDS];
     int n = http_parse_trailers(fields, HTTP_MAX_FIELDS, b->trailers.p, b->trailers.n, &limits,
                                 &b->why);
-    if (n < 0) {
-        return false;
-    }
-    size_t len = b->decode ? 0 : rewrite_trailers(hub->head, sizeof(hub->head), fields, (unsigned)n);
-    stream_write(to, hub->head, len);
-    return true;
+    return n < 0 ? -1
+                 : (ssize_t)rewrite_trailers(hub->trailers, sizeof(hub->trailers), fields,
+                                             (unsigned)n);
 }
 
-/* Passes head, then as much of the body in [p, p+n) as there is, to `to`; *used counts the body's
- * bytes. With PUMP_BAD nothing of this call may have been written. */
-static enum pump pump(struct hub *hub, struct http_body *b, struct stream *to, struct str head,
-                      const char *p, size_t n, size_t *used)
-{
+struct pass {
+    struct stream *to;
+    struct str head; /* goes first, once */
+    bool wrote;      /* something went to `to` */
     struct iovec iov[MAX_PIECES];
-    enum http_body_result r = HTTP_BODY_MORE;
-    int cnt = 0;
-    if (head.n > 0) {
-        iov[cnt++] = (struct iovec){(void *)(uintptr_t)head.p, head.n};
+    int cnt;
+};
+
+static void pass_flush(struct pass *to)
+{
+    if (to->cnt > 0) {
+        stream_writev(to->to, to->iov, to->cnt);
+        to->wrote = true;
+        to->cnt = 0;
     }
+}
+
+static void pass_add(struct pass *to, const void *p, size_t n)
+{
+    if (to->cnt == MAX_PIECES) {
+        pass_flush(to);
+    }
+    if (n > 0) {
+        to->iov[to->cnt++] = (struct iovec){(void *)(uintptr_t)p, n};
+    }
+}
+
+/* Passes the head, then as much of the body in [p, p+n) as there is; *used counts the body's bytes.
+ * With PUMP_BAD, to->wrote tells whether something of this call had to be written before. */
+static enum pump pump(struct hub *hub, struct http_body *b, struct pass *to, const char *p, size_t n,
+                      size_t *used)
+{
+    enum http_body_result r = HTTP_BODY_MORE;
+    pass_add(to, to->head.p, to->head.n);
     *used = 0;
     while (r == HTTP_BODY_MORE) {
         size_t k;
-        struct str pass;
-        r = http_body_feed(b, p + *used, n - *used, &k, &pass);
-        if (pass.n > 0) {
-            iov[cnt++] = (struct iovec){(void *)(uintptr_t)pass.p, pass.n};
-        }
+        struct str run;
+        r = http_body_feed(b, p + *used, n - *used, &k, &run);
+        pass_add(to, run.p, run.n);
         *used += k;
-        if (cnt == MAX_PIECES) {
-            stream_writev(to, iov, cnt);
-            cnt = 0;
-        }
         if (r == HTTP_BODY_MORE && (k == 0 || *used == n)) {
             break;
         }
     }
+    if (r == HTTP_BODY_TRAILERS) {
+        ssize_t len = read_trailers(hub, b);
+        if (len < 0) {
+            return PUMP_BAD;
+        }
+        pass_add(to, hub->trailers, (size_t)len);
+        r = HTTP_BODY_DONE;
+    }
     if (r == HTTP_BODY_BAD) {
         return PUMP_BAD;
     }
-    if (cnt > 0) {
-        stream_writev(to, iov, cnt);
-    }
-    if (r == HTTP_BODY_TRAILERS) {
-        return write_trailers(hub, b, to) ? PUMP_DONE : PUMP_BAD;
-    }
+    pass_flush(to);
     return r == HTTP_BODY_DONE ? PUMP_DONE : PUMP_MORE;
 }
 
@@ -78,13 +98,11 @@ void exchange_touch(struct client *c)
 {
     const struct hub_settings *set = &c->hub->settings;
     const struct exchange *x = &c->x;
-    uint64_t ms = set->timeout_server;
-    if (stream_pending(c->s) > 0) {
-        ms = set->timeout_client; /* the client is to read */
-    } else if (!x->request_done && !x->head_sent && x->up && stream_pending(x->up) == 0) {
-        ms = set->timeout_client; /* the client is to send */
-    } else if (x->client_ended && set->timeout_client > 0 && ms > set->timeout_client) {
-        ms = set->timeout_client; /* nobody may be there any more to read the answer */
+    bool to_read = stream_pending(c->s) > 0;
+    bool to_send = !x->request_done && !x->head_sent && x->up && stream_pending(x->up) == 0;
+    uint64_t ms = to_read || to_send ? set->timeout_client : set->timeout_server;
+    if (x->client_ended) {
+        ms = MIN(ms, set->timeout_client); /* perhaps nobody is there any more to read the answer */
     }
     timer_set(&c->hub->loop, &c->timer, ms);
 }
@@ -167,6 +185,14 @@ static void fail(struct client *c, int status, const char *why)
     }
 }
 
+/* The ExApp broke HTTP's rules. */
+static void malformed(struct client *c, const char *rule)
+{
+    char why[160];
+    snprintf(why, sizeof(why), "malformed answer: %s", rule);
+    fail(c, 502, why);
+}
+
 /* ---- the answer ---- */
 
 static void relay_over(void *owner, uint64_t up, uint64_t down, const char *failed)
@@ -208,7 +234,7 @@ static ssize_t answer_head(struct client *c, const char *p, size_t n)
     int len = http_parse_response(r, x->method, p, n, &limits, &x->up_scanned);
     if (len <= 0) {
         if (len < 0) {
-            fail(c, 502, r->why);
+            malformed(c, r->why);
         }
         return len;
     }
@@ -217,11 +243,11 @@ static ssize_t answer_head(struct client *c, const char *p, size_t n)
         return len;
     }
     if (r->status == 101 && (!x->upgrade || !x->request_done)) {
-        fail(c, 502, "the ExApp switched protocols without being asked to");
+        malformed(c, "switched protocols without being asked to");
         return -1;
     }
     if (++x->interim > MAX_INTERIM) {
-        fail(c, 502, "the ExApp sent too many interim answers");
+        malformed(c, "too many interim answers");
         return -1;
     }
     if (x->minor > 0) { /* HTTP/1.0 knows no interim answers (RFC 9110 15.2) */
@@ -240,6 +266,12 @@ static size_t up_data(void *owner, struct stream *up, const char *p, size_t n)
     struct exchange *x = &c->x;
     struct str head = {NULL, 0};
     size_t off = 0, used;
+    if (sock_broken(c->s)) {
+        /* It sent more and then went away: nobody reads that before the answer's end, which may
+         * never come, so that its end would not be seen. */
+        client_end(c, "the client went away during its answer");
+        return n;
+    }
     if (stream_pending(c->s) > 0) {
         stream_pause(up);
         return 0;
@@ -275,13 +307,14 @@ static size_t up_data(void *owner, struct stream *up, const char *p, size_t n)
         head = (struct str){hub->head,
                             rewrite_response(hub->head, sizeof(hub->head), r, &reply)};
     }
-    enum pump done = pump(hub, &x->response, c->s, head, p + off, n - off, &used);
+    struct pass to = {.to = c->s, .head = head};
+    enum pump done = pump(hub, &x->response, &to, p + off, n - off, &used);
     off += used;
+    x->head_sent = x->head_sent || to.wrote;
     if (done == PUMP_BAD) {
-        fail(c, 502, x->response.why);
+        malformed(c, x->response.why);
         return n;
     }
-    x->head_sent = true;
     if (done == PUMP_DONE) {
         finish(c, off < n);
         return n;
@@ -361,8 +394,15 @@ static void up_eof(void *owner, struct stream *up)
 static void up_closed(void *owner, struct stream *up UNUSED, const char *why)
 {
     struct client *c = owner;
-    c->x.up = NULL;
-    up_lost(c, why);
+    struct exchange *x = &c->x;
+    x->up = NULL;
+    if (c->state == CLIENT_EXCHANGE && x->head_sent && x->request_done) {
+        /* Broken, not ended: an answer that ends with the connection is not whole either. Who
+         * refused the rest of a request may break off so. */
+        fail(c, 502, why);
+    } else {
+        up_lost(c, why);
+    }
 }
 
 static void up_drained(void *owner, struct stream *up UNUSED)
@@ -416,6 +456,7 @@ size_t exchange_begin(struct client *c, const struct target *target, const char 
     const struct http_request *r = &hub->request;
     const struct exapp *app = x->verdict.app;
     struct rewrite_app to = {.path = target->rest,
+                             .slash = target->bare,
                              .id = target->appid,
                              .version = str_of(app->version),
                              .authorization = str_of(app->anonymous),
@@ -431,8 +472,8 @@ size_t exchange_begin(struct client *c, const struct target *target, const char 
     }
     http_body_init(&x->request, r->framing, r->length, false);
     struct stream *up = x->up;
-    enum pump done = pump(hub, &x->request, up, (struct str){hub->head, len}, p + head_len,
-                          n - head_len, &used);
+    struct pass pass = {.to = up, .head = {hub->head, len}};
+    enum pump done = pump(hub, &x->request, &pass, p + head_len, n - head_len, &used);
     if (!request_step(c, done)) {
         return n;
     }
@@ -449,8 +490,8 @@ size_t exchange_client_data(struct client *c, const char *p, size_t n)
         stream_pause(c->s);
         return 0;
     }
-    enum pump done =
-        pump(c->hub, &x->request, x->up, (struct str){NULL, 0}, p, n, &used);
+    struct pass pass = {.to = x->up};
+    enum pump done = pump(c->hub, &x->request, &pass, p, n, &used);
     return request_step(c, done) ? used : n;
 }
 

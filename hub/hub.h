@@ -29,6 +29,7 @@ struct hub {
     struct http_request request;
     struct http_response response;
     char head[REWRITE_MAX];
+    char trailers[REWRITE_MAX];
 };
 
 #endif

@@ -81,11 +81,13 @@ size_t rewrite_request(char *out, size_t cap, const struct http_request *r,
 {
     struct writer w = {out, out + cap, false};
     put(&w, r->method);
-    put(&w, STR(" "));
+    put(&w, app->slash ? STR(" /") : STR(" "));
     put(&w, app->path);
     put(&w, STR(" HTTP/1.1\r\n"));
     if (r->absolute) {
         put_field(&w, STR("Host"), r->authority);
+    } else if (r->authority.n == 0) {
+        put(&w, STR("Host: localhost\r\n")); /* HTTP/1.0 needs none, what is sent on does */
     }
     for (unsigned i = 0; i < r->nfields; i++) {
         const struct http_field *f = &r->fields[i];

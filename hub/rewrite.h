@@ -15,6 +15,7 @@ enum { REWRITE_MAX = 64 * 1024 };
 /* What the ExApp is told about the request by fields of the hub's own. */
 struct rewrite_app {
     struct str path;          /* for the request line */
+    bool slash;               /* with a '/' in front of it */
     struct str id;            /* EX-APP-ID, as the client spelled it */
     struct str version;       /* EX-APP-VERSION */
     struct str authorization; /* AUTHORIZATION-APP-API */

@@ -11,13 +11,16 @@
 enum {
     /* A pattern that backtracks for ever would stop the loop for everybody. */
     MATCH_LIMIT = 100000,
-    DEPTH_LIMIT = 1000,
+    HEAP_LIMIT = 32 * 1024, /* KiB; of the interpreter */
+    /* Of the JIT; its own 32 KiB are used up by `(a|b)*` on a path of 2000 bytes. */
+    JIT_STACK_START = 32 * 1024,
+    JIT_STACK_MAX = 1024 * 1024,
 };
 
 struct entry {
     pcre2_code *code;
     struct route route;
-    bool failed; /* ran into its limit once: told, and never tried again */
+    bool told; /* that it ran into its limit */
 };
 
 struct routes {
@@ -25,6 +28,7 @@ struct routes {
     unsigned n;
     pcre2_match_data *match;
     pcre2_match_context *context;
+    pcre2_jit_stack *stack; /* NULL without a JIT */
 };
 
 struct routes *routes_new(void)
@@ -37,7 +41,11 @@ struct routes *routes_new(void)
         return NULL;
     }
     pcre2_set_match_limit(r->context, MATCH_LIMIT);
-    pcre2_set_depth_limit(r->context, DEPTH_LIMIT);
+    pcre2_set_heap_limit(r->context, HEAP_LIMIT);
+    r->stack = pcre2_jit_stack_create(JIT_STACK_START, JIT_STACK_MAX, NULL);
+    if (r->stack) {
+        pcre2_jit_stack_assign(r->context, NULL, r->stack);
+    }
     return r;
 }
 
@@ -78,17 +86,16 @@ const struct route *routes_match(struct routes *r, struct str path, struct log *
 {
     for (unsigned i = 0; i < r->n; i++) {
         struct entry *e = &r->list[i];
-        if (e->failed) {
-            continue;
-        }
         int got = pcre2_match(e->code, (PCRE2_SPTR)path.p, path.n, 0, 0, r->match, r->context);
         if (got >= 0) {
             return &e->route;
         }
-        if (got != PCRE2_ERROR_NOMATCH) {
-            e->failed = true;
+        /* Left out for this path alone: or one request could take the route from everybody. */
+        if (got != PCRE2_ERROR_NOMATCH && !e->told) {
+            e->told = true;
             log_warning(log, "route", 0,
-                        "route %u is left out from now on: matching it took too long (error %d)",
+                        "route %u was left out for a path: matching it took too long (error %d); "
+                        "this is told once",
                         i + 1, got);
         }
     }
@@ -106,5 +113,6 @@ void routes_free(struct routes *r)
     free(r->list);
     pcre2_match_data_free(r->match);
     pcre2_match_context_free(r->context);
+    pcre2_jit_stack_free(r->stack);
     free(r);
 }

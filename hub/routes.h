@@ -2,7 +2,8 @@
  *
  * A pattern is a regular expression matched at the start of the path behind the prefix, still
  * encoded and without the query, as Python's re.match does. It is compiled once, with the JIT where
- * there is one; a pattern that is wrong, or runs into its match limit, is left out and logged.
+ * there is one; a pattern that is wrong is left out and logged, as is, for the path at hand, one that
+ * runs into its match limit.
  *
  * Owns the compiled patterns; routes_free.
  */
@@ -19,7 +20,7 @@ enum route_access { ROUTE_PUBLIC = 0, ROUTE_USER = 1, ROUTE_ADMIN = 2 };
 enum {
     ROUTES_MAX = 256,
     ROUTE_PATTERN_MAX = 4096, /* bytes */
-    ROUTE_STATUS_MAX = 32,    /* statuses of one route that count */
+    ROUTE_STATUS_MAX = 16,    /* statuses of one route that count */
 };
 
 struct route {

@@ -2,6 +2,11 @@
 
 #include <ctype.h>
 
+enum {
+    ROUNDS = 3,
+    PATH_BYTES = 16 * 1024, /* a head's lines are 8 KiB at most */
+};
+
 static int hex(char c)
 {
     if (c >= '0' && c <= '9') {
@@ -11,28 +16,27 @@ static int hex(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* Takes one character off the front, decoding %XX up to twice over: `%252e` is a dot to an ExApp
- * behind a server of its own that decodes, too. */
-static int next_char(const char **p, const char *end)
+/* Decodes %XX once, as servers do: what is no such triplet stays as it is. Returns the length. */
+static size_t decode(char *p, size_t n)
 {
-    int c = (unsigned char)*(*p)++;
-    for (int round = 0; c == '%' && round < 3; round++) {
-        if (end - *p < 2 || hex((*p)[0]) < 0 || hex((*p)[1]) < 0) {
-            break;
+    size_t out = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (p[i] == '%' && n - i > 2 && hex(p[i + 1]) >= 0 && hex(p[i + 2]) >= 0) {
+            p[out++] = (char)(hex(p[i + 1]) << 4 | hex(p[i + 2]));
+            i += 2;
+        } else {
+            p[out++] = p[i];
         }
-        c = hex((*p)[0]) << 4 | hex((*p)[1]);
-        *p += 2;
     }
-    return c;
+    return out;
 }
 
-/* Whether some segment of the path is `..` when decoded, or a byte is NUL or a backslash. */
-static bool hostile(struct str path)
+/* Whether some segment is `..`, or a byte is NUL or a backslash. */
+static bool leaves_prefix(const char *p, size_t n)
 {
-    const char *p = path.p, *end = path.p + path.n;
     unsigned dots = 0; /* dots the running segment consists of; 3: of something else */
-    while (p < end) {
-        int c = next_char(&p, end);
+    for (size_t i = 0; i < n; i++) {
+        char c = p[i];
         if (c == '\0' || c == '\\') {
             return true;
         }
@@ -48,6 +52,26 @@ static bool hostile(struct str path)
     return dots == 2;
 }
 
+/* Judges the path as sent and as it reads after each of three rounds of decoding: an ExApp may have
+ * servers of its own in front that decode, too, and an encoding may itself be encoded in parts
+ * (`%25%32%65` is a dot to the second of them). */
+static bool hostile(struct str path)
+{
+    char copy[PATH_BYTES];
+    if (path.n > sizeof(copy)) {
+        return true; /* longer than any line of a head */
+    }
+    memcpy(copy, path.p, path.n);
+    size_t n = path.n, before;
+    for (int round = 0; !leaves_prefix(copy, n); round++) {
+        before = n;
+        if (round == ROUNDS || (n = decode(copy, n)) == before) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool appid_char(char c)
 {
     return isalnum((unsigned char)c) || c == '_' || c == '.' || c == '-';
@@ -61,7 +85,7 @@ enum target_result target_parse(struct target *t, struct str path)
     struct str clean = {path.p, query ? (size_t)(query - path.p) : path.n};
     /* Most paths have none of the bytes that could spell a dot segment or worse. */
     if ((memchr(clean.p, '.', clean.n) || memchr(clean.p, '%', clean.n) ||
-         memchr(clean.p, '\\', clean.n)) &&
+         memchr(clean.p, '\\', clean.n) || memchr(clean.p, '\0', clean.n)) &&
         hostile(clean)) {
         return TARGET_HOSTILE;
     }
@@ -76,10 +100,8 @@ enum target_result target_parse(struct target *t, struct str path)
     if (t->appid.n == 0 || t->appid.n > TARGET_APPID_MAX || (p < end && *p != '/')) {
         return TARGET_UNKNOWN;
     }
-    t->path = p < end ? (struct str){p, (size_t)(end - p)} : STR("/");
-    t->rest = p < end ? (struct str){p, path.n - (size_t)(p - path.p)} : STR("/");
-    if (p == end && query) {
-        return TARGET_UNKNOWN; /* `/exapps/app?x`: there is no path the query could belong to */
-    }
+    t->bare = p == end;
+    t->path = t->bare ? STR("/") : (struct str){p, (size_t)(end - p)};
+    t->rest = (struct str){p, path.n - (size_t)(p - path.p)};
     return TARGET_OK;
 }

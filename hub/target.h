@@ -13,8 +13,9 @@ enum { TARGET_APPID_MAX = 64 };
 
 struct target {
     struct str appid; /* as the client spelled it */
-    struct str rest;  /* path for the ExApp with its query; begins with '/' */
-    struct str path;  /* the same without the query */
+    struct str path;  /* path for the ExApp, without the query; begins with '/' */
+    struct str rest;  /* what stands behind the appid in the request: path and query */
+    bool bare;        /* nothing but perhaps a query stands there: "/" goes in front of rest */
 };
 
 enum target_result {

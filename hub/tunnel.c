@@ -39,6 +39,9 @@ void tunnel_send(struct tunnel *t, const struct frp_msg *msg)
         return;
     }
     stream_write(t->control, start, (size_t)(out + n - start));
+    if (stream_pending(t->control) > TUNNEL_MAX_UNREAD) {
+        tunnel_end(t, "the client does not read its control stream");
+    }
 }
 
 static void answer_login(struct stream *s, const char *run_id, const char *error)

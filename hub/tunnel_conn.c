@@ -162,6 +162,7 @@ static size_t first_byte(struct tunnel_conn *c, const char *p, size_t n)
         return n;
     }
     c->stage = CONN_INNER;
+    timer_set(&ts->hub->loop, &c->timer, ts->hub->settings.login_timeout);
     return 0;
 }
 
@@ -302,7 +303,8 @@ static struct tunnel_conn *conn_new(struct tunnels *ts, struct stream *s, const 
     c->timer.fire = on_timer;
     tunnel_link_init(&c->streams);
     tunnel_link_add(mux ? &mux->streams : &ts->conns, &c->link);
-    timer_set(&ts->hub->loop, &c->timer, ts->hub->settings.login_timeout);
+    timer_set(&ts->hub->loop, &c->timer, mux ? ts->hub->settings.login_timeout
+                                             : ts->hub->settings.handshake_timeout);
     stream_own(s, &conn_events, c);
     return c;
 }

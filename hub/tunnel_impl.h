@@ -19,6 +19,8 @@ enum {
     TUNNEL_RUN_ID_MAX = 64,
     /* Control messages a second; a client of frp's sends a handful in its life. */
     TUNNEL_MAX_MESSAGES = 100,
+    /* Bytes for the control stream that wait for a client that does not read it: its end. */
+    TUNNEL_MAX_UNREAD = 64 * 1024,
     /* With tcpMux off the client pings; silent for so long, it is gone. */
     TUNNEL_SILENCE_MS = 90 * 1000,
 };

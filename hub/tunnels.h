@@ -46,8 +46,8 @@ struct tunnel *tunnels_find(struct tunnels *ts, uint16_t port);
 uint64_t tunnel_generation(const struct tunnel *t);
 
 /* s: a stream to the other end, owned by the callee from now on; NULL: none could be had, why is a
- * literal. */
-typedef void tunnel_done(void *owner, struct stream *s, const char *why);
+ * literal, and timed_out tells whether waiting too long was the reason. */
+typedef void tunnel_done(void *owner, struct stream *s, bool timed_out, const char *why);
 
 /* Asks for a work connection. The stream when one is ready; else NULL, and either *wait is set and
  * `done` follows (within work_connection_timeout), or *wait is NULL and *why says why not. */

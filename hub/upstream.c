@@ -29,6 +29,7 @@ struct upstream_wait {
     struct hub *hub;
     struct tunnel_wait *tunnel;
     struct dial *dial;
+    uint16_t tunnel_port; /* the direct way was taken as no tunnel offers this port; else 0 */
     upstream_done *done;
     void *owner;
 };
@@ -75,6 +76,7 @@ static void expire_fire(struct timer *t)
 {
     struct upstream_pool *pool = CONTAINER_OF(t, struct upstream_pool, expire);
     uint64_t limit = pool->hub->settings.upstream_idle_timeout, now = loop_now(&pool->hub->loop);
+    /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): forget() takes it out of the ring */
     while (pool->n > 0 && now - pool->ring.next->since >= limit) {
         drop(pool->ring.next);
     }
@@ -97,9 +99,11 @@ static struct upstream_pool *pool_of(struct hub *hub, struct exapp *app)
 
 static void drop_all(struct upstream_pool *pool)
 {
+    /* NOLINTBEGIN(clang-analyzer-unix.Malloc): as above */
     while (pool->n > 0) {
         drop(pool->ring.next);
     }
+    /* NOLINTEND(clang-analyzer-unix.Malloc) */
 }
 
 void upstream_pool_free(struct upstream_pool *pool)
@@ -111,17 +115,10 @@ void upstream_pool_free(struct upstream_pool *pool)
     }
 }
 
-static bool loopback_host(const char *host)
-{
-    struct ip_addr ip;
-    return strcasecmp(host, "localhost") == 0 ||
-           (ip_parse(str_of(host), &ip) == 0 && ip_is_loopback(&ip));
-}
-
 static struct tunnel *tunnel_for(struct hub *hub, const struct exapp *app)
 {
     struct tunnel *t = tunnels_find(hub->tunnels, app->port);
-    return t && loopback_host(app->host) ? t : NULL;
+    return t && app->loopback ? t : NULL;
 }
 
 void upstream_put(struct hub *hub, struct exapp *app, struct stream *s)
@@ -129,7 +126,8 @@ void upstream_put(struct hub *hub, struct exapp *app, struct stream *s)
     struct upstream_pool *pool = pool_of(hub, app);
     struct tunnel *t = tunnel_for(hub, app);
     uint64_t target = t ? tunnel_generation(t) : 0;
-    if (hub->stopping || pool->n >= hub->settings.upstream_idle_connections ||
+    if (hub->stopping || hub->settings.upstream_idle_timeout == 0 ||
+        pool->n >= hub->settings.upstream_idle_connections ||
         (pool->n > 0 && pool->target != target)) {
         stream_close(s);
         return;
@@ -178,18 +176,29 @@ static void finish(struct upstream_wait *w, const struct upstream_result *result
     done(owner, result);
 }
 
-static void tunnel_ready(void *owner, struct stream *s, const char *why)
+static void tunnel_ready(void *owner, struct stream *s, bool timed_out, const char *why)
 {
-    finish(owner, &(struct upstream_result){
-                      .s = s, .hop = s ? HOP_NONE : HOP_TUNNEL, .why = why, .timed_out = !s});
+    finish(owner, &(struct upstream_result){.s = s,
+                                            .hop = s ? HOP_NONE : HOP_TUNNEL,
+                                            .why = why,
+                                            .timed_out = timed_out});
 }
 
 static void dial_ready(void *owner, struct stream *s, bool timed_out, const char *why)
 {
-    finish(owner, &(struct upstream_result){.s = s,
-                                            .hop = s ? HOP_NONE : HOP_EXAPP,
-                                            .why = why,
-                                            .timed_out = timed_out});
+    struct upstream_wait *w = owner;
+    struct upstream_result result = {.s = s, .why = why, .timed_out = timed_out};
+    char text[256];
+    if (!s) {
+        result.hop = HOP_EXAPP;
+        if (w->tunnel_port != 0) {
+            /* What is missing is most likely the tunnel, not a server on the hub's own host. */
+            result.hop = HOP_TUNNEL;
+            snprintf(text, sizeof(text), "no tunnel offers port %u, and %s", w->tunnel_port, why);
+            result.why = text;
+        }
+    }
+    finish(w, &result);
 }
 
 static bool failed(struct upstream_result *result, enum hop hop, const char *why)
@@ -204,7 +213,7 @@ static bool own_listener(const struct hub *hub, const struct exapp *app)
     const struct hub_settings *set = &hub->settings;
     const struct listen_addr *own[] = {&set->exapps_address, &set->exapps_https_address,
                                        &set->frp_address, &set->admin_address};
-    if (!loopback_host(app->host) && strcmp(app->host, "0.0.0.0") != 0 &&
+    if (!app->loopback && strcmp(app->host, "0.0.0.0") != 0 &&
         strcmp(app->host, "::") != 0) {
         return false;
     }
@@ -246,6 +255,10 @@ bool upstream_get(struct hub *hub, struct exapp *app, const struct tunnel_origin
         if (own_listener(hub, app)) {
             free(w);
             return failed(result, HOP_HUB, "the ExApp's address is one of the hub's own listeners");
+        }
+        if (app->loopback && app->port >= TUNNEL_APP_FIRST &&
+            app->port <= TUNNEL_ENGINE_LAST) {
+            w->tunnel_port = app->port;
         }
         w->dial = dial_start(&hub->loop, hub->resolver, app->host, app->port,
                              hub->settings.timeout_connect, dial_ready, w);

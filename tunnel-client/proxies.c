@@ -42,6 +42,15 @@ static const struct tunnel_proxy *find_equal(const struct tunnel_config *set,
     return NULL;
 }
 
+void proxies_open_closed(struct session *s)
+{
+    for (size_t i = 0; i < s->proxies_n && s->state == SESSION_RUNNING; i++) {
+        if (s->proxies[i].state == PROXY_CLOSED || s->proxies[i].state == PROXY_REFUSED) {
+            open_proxy(&s->proxies[i]);
+        }
+    }
+}
+
 /* Those that are in both lists stay as they are, open ones open; the others are closed or opened. */
 void proxies_set(struct session *s, const struct tunnel_config *set)
 {
@@ -67,11 +76,7 @@ void proxies_set(struct session *s, const struct tunnel_config *set)
     s->proxies = list;
     s->proxies_n = set->proxies_n;
     if (s->state == SESSION_RUNNING) {
-        for (size_t i = 0; i < s->proxies_n; i++) {
-            if (list[i].state == PROXY_CLOSED || list[i].state == PROXY_REFUSED) {
-                open_proxy(&list[i]);
-            }
-        }
+        proxies_open_closed(s);
     }
 }
 
@@ -83,13 +88,6 @@ void proxies_free(struct session *s)
     free(s->proxies);
     s->proxies = NULL;
     s->proxies_n = 0;
-}
-
-void proxies_open_all(struct session *s)
-{
-    for (size_t i = 0; i < s->proxies_n && s->state == SESSION_RUNNING; i++) {
-        open_proxy(&s->proxies[i]);
-    }
 }
 
 void proxies_lost(struct session *s)

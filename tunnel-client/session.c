@@ -180,7 +180,7 @@ static void on_login_resp(struct session *s, const struct frp_login_resp *m)
         s->heard = loop_now(s->loop);
         timer_set(s->loop, &s->heartbeat, s->set->heartbeat_interval);
     }
-    proxies_open_all(s);
+    proxies_open_closed(s);
 }
 
 static void heartbeat_fire(struct timer *t)

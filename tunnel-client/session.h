@@ -105,7 +105,8 @@ struct stream *session_encrypt(struct session *s, struct stream *plain) MUST_CHE
 
 void proxies_set(struct session *s, const struct tunnel_config *set);
 void proxies_free(struct session *s);
-void proxies_open_all(struct session *s);
+/* Opens those that are not open yet. */
+void proxies_open_closed(struct session *s);
 void proxies_lost(struct session *s);
 void proxies_on_resp(struct session *s, const struct frp_new_proxy_resp *m);
 const struct tunnel_proxy *proxies_find(const struct session *s, struct str name);
