@@ -1,0 +1,144 @@
+"""Fixtures: everything that a test starts is stopped and judged after it.
+
+`site`        starts hubs, tunnels and apps for one test
+`direct_site` one hub and one raw origin for a whole file, for tests that leave nothing behind
+`sample`      the hub, the tunnel and the sample ExApp, for a whole file, over mutual TLS
+HARP_BUILD names the folder of the programs, so the same tests judge sanitizer builds.
+"""
+import pathlib
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+
+from harness import Hub, RawOrigin, SampleExApp, TunnelClient, program, response  # noqa: E402
+from harness.programs import TUNNEL_PORT, app, free_port  # noqa: E402
+
+
+def pytest_sessionstart(session):
+    missing = [name for name in ("harp-hub", "harp-tunnel-client") if not program(name).exists()]
+    if missing:
+        pytest.exit(f"{', '.join(missing)} not in {program('')}: run make first", returncode=3)
+
+
+class Site:
+    """Starts processes and origins in a folder; close() ends the last one first and judges all."""
+
+    def __init__(self, folder, certs):
+        self.folder = folder
+        self.certs = certs
+        self.things = []
+        self.count = 0
+
+    def _folder(self, name):
+        self.count += 1
+        return self.folder / f"{self.count}-{name}"
+
+    def add(self, thing):
+        """Takes over anything with stop() or close()."""
+        self.things.append(thing)
+        return thing
+
+    def origin(self, *args, **kwargs):
+        return self.add(RawOrigin(*args, **kwargs))
+
+    def unix_origin(self, *args, **kwargs):
+        return self.origin(*args, path=self.socket_path(), **kwargs)
+
+    def socket_path(self):
+        self.count += 1
+        return self.folder / f"{self.count}.sock"
+
+    def hub(self, *apps, certs=None, **kwargs):
+        hub = self.add(Hub(self._folder("hub"), certs or self.certs, apps, **kwargs))
+        return hub.ready()
+
+    def direct(self, port, settings=(), **kwargs):
+        """A hub whose app `sample` is connected to directly."""
+        return self.hub(app(port=port, **kwargs), settings=settings)
+
+    def tunnel(self, hub, target, name="sample", port=TUNNEL_PORT, tls=True, **kwargs):
+        """A tunnel from that hub to a unix path or (host, port)."""
+        client = TunnelClient(self._folder("tunnel"), hub.ports["frp"], [(name, port, target)],
+                              certs=hub.certs if tls else None, **kwargs)
+        return self.add(client).ready()
+
+    def tunnelled(self, target, settings=(), **kwargs):
+        """A hub whose app `sample` is reached through a TLS tunnel."""
+        hub = self.hub(app(**kwargs), settings=settings)
+        return hub, self.tunnel(hub, target)
+
+    def sample(self, listen=None):
+        return self.add(SampleExApp(self._folder("exapp"),
+                                    listen or f"127.0.0.1:{free_port()}")).ready()
+
+    def close(self):
+        errors = []
+        while self.things:
+            thing = self.things.pop()
+            try:
+                (thing.stop if hasattr(thing, "stop") else thing.close)()
+            except AssertionError as error:
+                errors.append(str(error))
+        assert not errors, "\n".join(errors)
+
+
+def open_site(tmp_path_factory, certs, name):
+    return Site(tmp_path_factory.mktemp(name), certs)
+
+
+@pytest.fixture(scope="session")
+def certs(tmp_path_factory):
+    """One certificate folder for all hubs: making keys is the slow part of a first start."""
+    return tmp_path_factory.mktemp("certs")
+
+
+@pytest.fixture
+def site(tmp_path_factory, certs):
+    site = open_site(tmp_path_factory, certs, "site")
+    yield site
+    site.close()
+
+
+@pytest.fixture(scope="module")
+def direct_site(tmp_path_factory, certs):
+    """(hub, origin) for a whole file."""
+    site = open_site(tmp_path_factory, certs, "direct")
+    try:
+        origin = site.origin()
+        yield site.direct(origin.port), origin
+    finally:
+        site.close()
+
+
+@pytest.fixture
+def hub(direct_site):
+    return direct_site[0]
+
+
+@pytest.fixture
+def origin(direct_site):
+    """The file's origin, as new: answers 200, and has no request yet."""
+    origin = direct_site[1]
+    origin.answer, origin.lazy = response(b"ok"), False
+    origin.requests.clear()
+    origin.errors.clear()
+    yield origin
+    origin.check()
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory, certs):
+    """A hub that serves the sample ExApp as `sample` (tunnel) and `near` (direct)."""
+    site = open_site(tmp_path_factory, certs, "sample")
+    try:
+        path = site.socket_path()
+        near = free_port()
+        hub = site.hub(app(), app("near", port=near))
+        site.sample(f"unix:{path}")
+        site.sample(f"127.0.0.1:{near}")
+        hub.tunnel_client = site.tunnel(hub, path)
+        yield hub
+    finally:
+        site.close()

@@ -1,0 +1,19 @@
+"""What the integration tests stand on.
+
+programs.py knows how the programs are started (options, environment, files, ready lines): the only
+place that does. process.py watches a child from start to end. origin.py is the far side of the
+hub: a server that keeps every byte it got and answers what a test scripts. client.py is the near
+side. wire.py reads HTTP/1.1 strictly, for both. All waits have an end: `Deadline`.
+"""
+from .client import RawClient, fetch
+from .origin import RawOrigin, Request
+from .programs import (BUILD, Hub, SampleExApp, TunnelClient, app, free_port, program,
+                       program_is_sanitized, run_program)
+from .wait import DEFAULT, Deadline, Overdue, wait_for
+from .wire import Head, Response, Malformed, chunk, response
+
+__all__ = [
+    "BUILD", "DEFAULT", "Deadline", "Head", "Hub", "Malformed", "Overdue", "RawClient",
+    "RawOrigin", "Request", "Response", "SampleExApp", "TunnelClient", "app", "chunk", "fetch",
+    "free_port", "program", "program_is_sanitized", "response", "run_program", "wait_for",
+]

@@ -1,0 +1,166 @@
+"""How the programs are started: the one place that knows their options, settings and files."""
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+
+from .process import Process
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+BUILD = pathlib.Path(os.environ.get("HARP_BUILD", ROOT / "build")).resolve()
+PYTHON = "/usr/bin/python3" if os.path.exists("/usr/bin/python3") else sys.executable
+SHARED_KEY = "integration-test-key"
+TUNNEL_PORT = 23005
+
+_given = set()
+
+
+def free_port():
+    """A port nobody listens on, outside the range that outgoing connections use, so that neither
+    a client's own port nor another call takes it before the program binds it."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as file:
+        low = int(file.read().split()[0])
+    top = low if low > 21000 else 20000
+    start = 10000 + (os.getpid() * 37) % (top - 11000)
+    for step in range(top - 10000):
+        port = 10000 + (start - 10000 + step) % (top - 10000)
+        # 23000..24099 are tunnel ports by meaning: an origin there would be taken for a tunnel.
+        if port in _given or 22999 < port < 24100:
+            continue
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        _given.add(port)
+        return port
+    raise RuntimeError("no free port")
+
+
+def program(name):
+    """The path of a built program."""
+    return BUILD / name
+
+
+def program_is_sanitized(name="harp-hub"):
+    """Whether the build carries AddressSanitizer: memory figures mean nothing then."""
+    return b"__asan_init" in program(name).read_bytes()
+
+
+def run_program(name, *arguments, env=None, seconds=20):
+    """Runs a program that ends by itself: CompletedProcess with text."""
+    return subprocess.run([str(program(name)), *map(str, arguments)], capture_output=True,
+                          text=True, timeout=seconds, env=env, check=False)
+
+
+def app(name="sample", port=TUNNEL_PORT, host="127.0.0.1", token="secret", version="1.0.0",
+        routes=(("^/.*", 0),)):
+    """One entry of `exapps` in hub.cfg."""
+    rules = ",\n      ".join(f'{{ url = "{url}"; access_level = {level}; }}'
+                             for url, level in routes)
+    return (f'  {{ id = "{name}"; token = "{token}"; version = "{version}"; host = "{host}"; '
+            f"port = {port};\n    routes = (\n      {rules} ); }}")
+
+
+def hub_environment(folder, certs, ports, settings=()):
+    """The hub's environment: nothing of the caller's settings leaks in."""
+    env = {key: value for key, value in os.environ.items() if not key.startswith("HP_")}
+    env.update({
+        "HP_EXAPPS_ADDRESS": f"127.0.0.1:{ports['http']}",
+        "HP_EXAPPS_HTTPS_ADDRESS": f"127.0.0.1:{ports['https']}",
+        "HP_FRP_ADDRESS": f"127.0.0.1:{ports['frp']}",
+        "HP_ADMIN_ADDRESS": f"127.0.0.1:{ports['admin']}",
+        "HP_SHARED_KEY": SHARED_KEY,
+        "HP_CERTS_DIR": str(certs),
+        "HP_LOG_LEVEL": "debug",
+        # All tests come from one address: their refusals must not ban the next test.
+        "HP_BLACKLIST_COUNT": "1000000",
+        "TMPDIR": str(folder),
+    })
+    env.update({key: str(value) for key, value in dict(settings).items()})
+    return env
+
+
+class Hub(Process):
+    """harp-hub with its own folder, ports and hub.cfg. `http` is where requests go."""
+
+    def __init__(self, folder, certs, apps=(), settings=(), ports=None, extra_config="", log=None):
+        folder = pathlib.Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder, self.certs = folder, pathlib.Path(certs)
+        self.certs.mkdir(parents=True, exist_ok=True)
+        self.ports = ports or {name: free_port() for name in ("http", "https", "frp", "admin")}
+        self.http = ("127.0.0.1", self.ports["http"])
+        self.https = ("127.0.0.1", self.ports["https"])
+        self.config = folder / "hub.cfg"
+        self.config.write_text("exapps = (\n" + ",\n".join(apps) + "\n);\n" + extra_config)
+        env = hub_environment(folder, self.certs, self.ports, settings)
+        super().__init__("hub", [program("harp-hub"), "--config", self.config],
+                         log or folder / "hub.log", env=env, cwd=folder)
+
+    def ready(self, seconds=None):
+        self.wait_line("ready", seconds=seconds)
+        return self
+
+
+class TunnelClient(Process):
+    """harp-tunnel-client with a frpc.toml as ExApp images write it.
+
+    proxies: (name, remote port, unix path or (host, port)).
+    """
+
+    def __init__(self, folder, hub_port, proxies, certs=None, token=SHARED_KEY, extra="",
+                 name="tunnel-client", log=None):
+        folder = pathlib.Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.config = folder / "frpc.toml"
+        self.proxies = proxies
+        self.config.write_text(self.toml(hub_port, certs, token, extra, proxies))
+        super().__init__(name, [program("harp-tunnel-client"), "-c", self.config],
+                         log or folder / "tunnel-client.log", cwd=folder)
+
+    @staticmethod
+    def toml(hub_port, certs, token, extra, proxies):
+        lines = ['serverAddr = "127.0.0.1"', f"serverPort = {hub_port}", "loginFailExit = false"]
+        if certs:
+            frp = pathlib.Path(certs) / "frp"
+            lines += ["transport.tls.enable = true",
+                      f'transport.tls.certFile = "{frp / "client.crt"}"',
+                      f'transport.tls.keyFile = "{frp / "client.key"}"',
+                      f'transport.tls.trustedCaFile = "{frp / "ca.crt"}"',
+                      'transport.tls.serverName = "harp.nc"']
+        else:
+            lines += ["transport.tls.enable = false"]
+        lines += [f'metadatas.token = "{token}"', extra]
+        for name, port, target in proxies:
+            lines += ["", "[[proxies]]", f"remotePort = {port}", 'type = "tcp"',
+                      f'name = "{name}"']
+            if isinstance(target, tuple):
+                lines += [f'localIP = "{target[0]}"', f"localPort = {target[1]}"]
+            else:
+                lines += ["[proxies.plugin]", 'type = "unix_domain_socket"',
+                          f'unixPath = "{target}"']
+        return "\n".join(lines) + "\n"
+
+    def ready(self, seconds=None):
+        self.wait_line("proxy", "ready", count=len(self.proxies), seconds=seconds)
+        return self
+
+
+class SampleExApp(Process):
+    """deploy/demo/sample_exapp.py on a unix socket or a port."""
+
+    def __init__(self, folder, listen, log=None):
+        folder = pathlib.Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.listen = str(listen)
+        super().__init__("sample-exapp",
+                         [PYTHON, ROOT / "deploy/demo/sample_exapp.py", "--listen", self.listen],
+                         log or folder / "sample_exapp.log")
+
+    def ready(self, seconds=None):
+        self.wait_line("ready", seconds=seconds)
+        return self
