@@ -9,7 +9,8 @@
 
 enum {
     LINGER_MS = 5000,            /* how long a client may take to notice that we closed */
-    LINGER_BYTES = 1024 * 1024,  /* and how much it may still send meanwhile */
+    LINGER_BYTES = 64 * 1024 * 1024, /* and how much it may still send meanwhile */
+    MAX_TRIES = 3, /* new connections that break before the request is on them */
 };
 
 static const struct stream_events client_events;
@@ -222,7 +223,6 @@ static bool repeatable(const struct http_request *r, bool no_body)
     case HTTP_GET:
     case HTTP_HEAD:
     case HTTP_OPTIONS:
-    case HTTP_TRACE:
     case HTTP_PUT:
     case HTTP_DELETE: /* RFC 9110 9.2.2 */
         return no_body && !r->upgrade;
@@ -245,6 +245,10 @@ static enum step connect_upstream(struct client *c)
         free(f);
         return answered(c);
     }
+    if (x->tries++ >= MAX_TRIES) {
+        client_answer(c, 503, HOP_EXAPP, "the ExApp closes connections before they are used", true);
+        return answered(c);
+    }
     struct tunnel_origin origin = client_origin(c);
     x->repeatable = repeatable(&c->hub->request, x->request_done);
     if (!upstream_get(c->hub, x->verdict.app, &origin, x->repeatable ? UPSTREAM_ANY : UPSTREAM_WARM,
@@ -258,6 +262,7 @@ static enum step connect_upstream(struct client *c)
         return answered(c);
     }
     x->up = result.s;
+    x->up_target = result.target;
     x->reused = result.reused;
     return STEP_GO;
 }
@@ -269,6 +274,7 @@ static void on_upstream(void *owner, const struct upstream_result *result)
     x->wait = NULL;
     if (result->s) {
         x->up = result->s;
+        x->up_target = result->target;
         x->reused = result->reused;
         exchange_own(c);
         stream_pause(x->up); /* until the request is under way */
@@ -312,6 +318,11 @@ static size_t head_data(struct client *c, const char *p, size_t n)
     }
     if (!c->x.decided) {
         begin(c, r);
+    }
+    if (r->method_id == HTTP_TRACE) {
+        /* An ExApp would send back what the hub told it in confidence (RFC 9110 9.3.8). */
+        client_answer(c, 501, HOP_NONE, "TRACE is not served", true);
+        return n;
     }
     enum target_result kind = target_parse(&target, r->path);
     if (kind == TARGET_HOSTILE) {
@@ -396,6 +407,7 @@ static void on_eof(void *owner, struct stream *s UNUSED)
 static void on_drained(void *owner, struct stream *s)
 {
     struct client *c = owner;
+    c->unsent = 0;
     switch (c->state) {
     case CLIENT_HEAD:
         stream_resume(s);
@@ -435,9 +447,24 @@ static const struct stream_events client_events = {
     .closed = on_closed,
 };
 
+/* Whether a client that has not got everything yet reads at all: then it gets more time. */
+static bool reads_on(struct client *c)
+{
+    size_t before = c->unsent;
+    if (c->state == CLIENT_SHAKE || stream_pending(c->s) == 0) {
+        return false;
+    }
+    c->unsent = sock_unsent(c->s);
+    return before == 0 || c->unsent < before;
+}
+
 static void on_timer(struct timer *t)
 {
     struct client *c = CONTAINER_OF(t, struct client, timer);
+    if (reads_on(c)) {
+        timer_set(&c->hub->loop, t, c->hub->settings.timeout_client);
+        return;
+    }
     switch (c->state) {
     case CLIENT_SHAKE:
         client_end(c, "the TLS handshake took too long");

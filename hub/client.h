@@ -48,6 +48,7 @@ struct exchange {
     struct access_query *query;
     struct upstream_wait *wait;
     struct stream *up;
+    uint64_t up_target; /* which tunnel it goes through; 0 direct */
     char *replay; /* the request as sent, while it can be sent again */
     size_t replay_len;
     uint64_t started;
@@ -55,6 +56,7 @@ struct exchange {
     struct http_body request, response;
     enum http_method method;
     uint16_t status;
+    uint8_t tries;       /* connections asked for */
     uint8_t interim;     /* 1xx answers passed on */
     uint8_t minor;       /* the client's HTTP/1.x */
     bool decided;        /* verdict is there */
@@ -81,6 +83,7 @@ struct client {
     bool linger;  /* CLOSING: wait for the client to close, too */
     enum client_state state;
     size_t scanned;
+    size_t unsent; /* at the last time limit that a slow reader met; 0: none since it had all */
     uint64_t id;
     uint64_t requests;
     struct timer timer;

@@ -134,8 +134,8 @@ static int add_routes(struct exapp *app, const struct hub_exapp *from, struct lo
 static bool loopback_host(const char *host)
 {
     struct ip_addr ip;
-    return strcasecmp(host, "localhost") == 0 ||
-           (ip_parse(str_of(host), &ip) == 0 && ip_is_loopback(&ip));
+    return strcasecmp(host, "localhost") == 0 || strcmp(host, "0.0.0.0") == 0 ||
+           strcmp(host, "::") == 0 || (ip_parse(str_of(host), &ip) == 0 && ip_is_loopback(&ip));
 }
 
 int exapps_declare(struct exapps *list, const struct hub_exapp *from, struct log *log, char *err,

@@ -159,7 +159,7 @@ static void finish(struct client *c, bool excess)
     log_debug(c->hub->log, "client", c->id, "%u from ExApp %s in %llu ms", x->status,
               x->verdict.app->id, (unsigned long long)(loop_now(&c->hub->loop) - x->started));
     if (x->up && x->up_keep_alive && x->request_done && !excess && stream_pending(x->up) == 0) {
-        upstream_put(c->hub, x->verdict.app, x->up);
+        upstream_put(c->hub, x->verdict.app, x->up, x->up_target);
         x->up = NULL;
     }
     exchange_clear(c);
@@ -336,6 +336,7 @@ static void on_fresh(void *owner, const struct upstream_result *result)
         return;
     }
     x->up = result->s;
+    x->up_target = result->target;
     exchange_own(c);
     stream_write(x->up, x->replay, x->replay_len);
     drop_replay(x);

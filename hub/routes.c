@@ -90,13 +90,17 @@ const struct route *routes_match(struct routes *r, struct str path, struct log *
         if (got >= 0) {
             return &e->route;
         }
-        /* Left out for this path alone: or one request could take the route from everybody. */
-        if (got != PCRE2_ERROR_NOMATCH && !e->told) {
-            e->told = true;
-            log_warning(log, "route", 0,
-                        "route %u was left out for a path: matching it took too long (error %d); "
-                        "this is told once",
-                        i + 1, got);
+        if (got != PCRE2_ERROR_NOMATCH) {
+            /* Whether this route would have decided is not known. Going on to the next could let a
+             * path that was made for it past an administrator's route to a public one. */
+            if (!e->told) {
+                e->told = true;
+                log_warning(log, "route", 0,
+                            "route %u took too long to match a path, which is refused (error %d); "
+                            "this is told once",
+                            i + 1, got);
+            }
+            return NULL;
         }
     }
     return NULL;

@@ -2,8 +2,8 @@
  *
  * A pattern is a regular expression matched at the start of the path behind the prefix, still
  * encoded and without the query, as Python's re.match does. It is compiled once, with the JIT where
- * there is one; a pattern that is wrong is left out and logged, as is, for the path at hand, one that
- * runs into its match limit.
+ * there is one; a pattern that is wrong is left out and logged. One that runs into its match limit ends
+ * the search: no route matches that path, and nothing behind it can be reached by making it slow.
  *
  * Owns the compiled patterns; routes_free.
  */

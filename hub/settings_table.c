@@ -112,7 +112,7 @@ static const struct setting ROWS[] = {
         "Connections at once from one address (IPv6: one /64) that is no trusted proxy; 0: no "
         "limit."),
     ROW("HP_UPSTREAM_IDLE_CONNECTIONS", SETTING_INT, upstream_idle_connections, "512", 0, 1000000,
-        "Unused connections to ExApps kept in all."),
+        "Unused connections kept to each ExApp."),
     ROW("HP_MAX_UNAUTHENTICATED_TUNNELS", SETTING_INT, max_unauthenticated_tunnels, "256", 1,
         1000000, "Tunnel connections at once that have not logged in yet."),
     ROW("HP_TUNNEL_MAX_STREAMS", SETTING_INT, tunnel_max_streams, "4096", 1, 1000000,

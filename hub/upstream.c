@@ -29,6 +29,8 @@ struct upstream_wait {
     struct hub *hub;
     struct tunnel_wait *tunnel;
     struct dial *dial;
+    uint64_t target;
+    bool own_port;        /* the port is one the hub listens at, here or elsewhere */
     uint16_t tunnel_port; /* the direct way was taken as no tunnel offers this port; else 0 */
     upstream_done *done;
     void *owner;
@@ -121,11 +123,9 @@ static struct tunnel *tunnel_for(struct hub *hub, const struct exapp *app)
     return t && app->loopback ? t : NULL;
 }
 
-void upstream_put(struct hub *hub, struct exapp *app, struct stream *s)
+void upstream_put(struct hub *hub, struct exapp *app, struct stream *s, uint64_t target)
 {
     struct upstream_pool *pool = pool_of(hub, app);
-    struct tunnel *t = tunnel_for(hub, app);
-    uint64_t target = t ? tunnel_generation(t) : 0;
     if (hub->stopping || hub->settings.upstream_idle_timeout == 0 ||
         pool->n >= hub->settings.upstream_idle_connections ||
         (pool->n > 0 && pool->target != target)) {
@@ -184,12 +184,46 @@ static void tunnel_ready(void *owner, struct stream *s, bool timed_out, const ch
                                             .timed_out = timed_out});
 }
 
+static const char own_listener_text[] = "the ExApp's address is one of the hub's own listeners";
+
+static bool own_port(const struct hub *hub, uint16_t port)
+{
+    const struct hub_settings *set = &hub->settings;
+    const struct listen_addr *own[] = {&set->exapps_address, &set->exapps_https_address,
+                                       &set->frp_address, &set->admin_address};
+    for (size_t i = 0; i < ARRAY_LEN(own); i++) {
+        if (own[i]->kind == LISTEN_TCP && own[i]->port == port) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whether the connection leads to this machine, whatever name or address it was opened by: then both
+ * its ends have the same address, or the other one is a loopback address. */
+static bool to_this_machine(const struct stream *s)
+{
+    struct sock_addr here, there;
+    struct ip_addr a, b;
+    if (sock_ends(s, &here, &there) < 0 ||
+        ip_from_sockaddr((const struct sockaddr *)&here.sa, &a) < 0 ||
+        ip_from_sockaddr((const struct sockaddr *)&there.sa, &b) < 0) {
+        return false;
+    }
+    return ip_is_loopback(&b) || ip_equal(&a, &b);
+}
+
 static void dial_ready(void *owner, struct stream *s, bool timed_out, const char *why)
 {
     struct upstream_wait *w = owner;
     struct upstream_result result = {.s = s, .why = why, .timed_out = timed_out};
     char text[256];
-    if (!s) {
+    if (s && w->own_port && to_this_machine(s)) {
+        stream_close(s);
+        result.s = NULL;
+        result.hop = HOP_HUB;
+        result.why = own_listener_text;
+    } else if (!s) {
         result.hop = HOP_EXAPP;
         if (w->tunnel_port != 0) {
             /* What is missing is most likely the tunnel, not a server on the hub's own host. */
@@ -207,37 +241,22 @@ static bool failed(struct upstream_result *result, enum hop hop, const char *why
     return true;
 }
 
-/* Whether connecting there would come back to the hub itself. */
-static bool own_listener(const struct hub *hub, const struct exapp *app)
-{
-    const struct hub_settings *set = &hub->settings;
-    const struct listen_addr *own[] = {&set->exapps_address, &set->exapps_https_address,
-                                       &set->frp_address, &set->admin_address};
-    if (!app->loopback && strcmp(app->host, "0.0.0.0") != 0 &&
-        strcmp(app->host, "::") != 0) {
-        return false;
-    }
-    for (size_t i = 0; i < ARRAY_LEN(own); i++) {
-        if (own[i]->kind == LISTEN_TCP && own[i]->port == app->port) {
-            return true;
-        }
-    }
-    return false;
-}
 
 bool upstream_get(struct hub *hub, struct exapp *app, const struct tunnel_origin *origin,
                   enum upstream_fresh fresh, struct upstream_result *result, upstream_done *done,
                   void *owner, struct upstream_wait **wait)
 {
     struct tunnel *t = tunnel_for(hub, app);
-    struct stream *s = take_idle(hub, pool_of(hub, app), t ? tunnel_generation(t) : 0, fresh);
+    uint64_t target = t ? tunnel_generation(t) : 0;
+    struct stream *s = take_idle(hub, pool_of(hub, app), target, fresh);
     *wait = NULL;
     if (s) {
-        *result = (struct upstream_result){.s = s, .reused = true};
+        *result = (struct upstream_result){.s = s, .target = target, .reused = true};
         return true;
     }
     struct upstream_wait *w = xcalloc(1, sizeof(*w));
     w->hub = hub;
+    w->target = target;
     w->done = done;
     w->owner = owner;
     const char *why = NULL;
@@ -248,13 +267,14 @@ bool upstream_get(struct hub *hub, struct exapp *app, const struct tunnel_origin
             if (!s) {
                 return failed(result, HOP_TUNNEL, why);
             }
-            *result = (struct upstream_result){.s = s};
+            *result = (struct upstream_result){.s = s, .target = target};
             return true;
         }
     } else {
-        if (own_listener(hub, app)) {
+        w->own_port = own_port(hub, app->port);
+        if (w->own_port && app->loopback) {
             free(w);
-            return failed(result, HOP_HUB, "the ExApp's address is one of the hub's own listeners");
+            return failed(result, HOP_HUB, own_listener_text);
         }
         if (app->loopback && app->port >= TUNNEL_APP_FIRST &&
             app->port <= TUNNEL_ENGINE_LAST) {

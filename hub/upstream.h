@@ -22,6 +22,7 @@ enum hop { HOP_NONE, HOP_HUB, HOP_TUNNEL, HOP_EXAPP };
 
 struct upstream_result {
     struct stream *s; /* the caller owns it now; NULL: failed */
+    uint64_t target;  /* generation of the tunnel it goes through; 0 direct */
     bool reused;      /* it served a request before: the ExApp may be closing it just now */
     enum hop hop;     /* where it failed */
     bool timed_out;
@@ -41,8 +42,9 @@ bool upstream_get(struct hub *hub, struct exapp *app, const struct tunnel_origin
                   enum upstream_fresh fresh, struct upstream_result *result, upstream_done *done,
                   void *owner, struct upstream_wait **wait) MUST_CHECK;
 void upstream_cancel(struct upstream_wait *wait);
-/* Gives a connection back. The caller must not have anything unread or unsent on it. */
-void upstream_put(struct hub *hub, struct exapp *app, struct stream *s);
+/* Gives a connection back, with the target it came with. The caller must not have anything unread or
+ * unsent on it. */
+void upstream_put(struct hub *hub, struct exapp *app, struct stream *s, uint64_t target);
 /* Closes idle connections and frees the pool. */
 void upstream_pool_free(struct upstream_pool *pool);
 

@@ -1,11 +1,13 @@
 #include "common/stream/sock.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 static void on_poll(uv_poll_t *poll, int status, int events);
@@ -272,6 +274,13 @@ bool sock_broken(const struct stream *s)
     return CONTAINER_OF(s, const struct sock, s)->broken;
 }
 
+size_t sock_unsent(const struct stream *s)
+{
+    int n = 0;
+    ioctl(CONTAINER_OF(s, const struct sock, s)->fd, SIOCOUTQ, &n);
+    return s->tail.len + (size_t)MAX(n, 0);
+}
+
 static const struct stream_ops sock_ops = {
     .write = sock_write,
     .fin = sock_fin,
@@ -347,6 +356,17 @@ struct stream *sock_connect(struct loop *l, const struct sock_addr *to)
     k->connecting = true; /* a unix socket is connected already: its first event says so */
     set_watch(k, UV_WRITABLE);
     return &k->s;
+}
+
+int sock_ends(const struct stream *s, struct sock_addr *here, struct sock_addr *there)
+{
+    int fd = CONTAINER_OF(s, const struct sock, s)->fd;
+    here->len = sizeof(here->sa);
+    there->len = sizeof(there->sa);
+    return getsockname(fd, (struct sockaddr *)&here->sa, &here->len) < 0 ||
+                   getpeername(fd, (struct sockaddr *)&there->sa, &there->len) < 0
+               ? -1
+               : 0;
 }
 
 int sock_unix_addr(struct sock_addr *a, const char *path)

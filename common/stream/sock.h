@@ -43,6 +43,10 @@ int sock_detach(struct stream *s) MUST_CHECK;
 /* Whether nothing can be sent on s, a sock or TLS stream, any more: the peer is gone, or as good as.
  * Not told while the owner is paused and has something unread. */
 bool sock_broken(const struct stream *s);
+/* Bytes accepted by write that the peer has not confirmed yet: ours and the kernel's. */
+size_t sock_unsent(const struct stream *s);
+/* The addresses of a sock stream's two ends. */
+int sock_ends(const struct stream *s, struct sock_addr *here, struct sock_addr *there) MUST_CHECK;
 /* Fills a unix address. -1: the path is too long (107 bytes) or empty. */
 int sock_unix_addr(struct sock_addr *a, const char *path) MUST_CHECK;
 /* "192.0.2.1:80", "[2001:db8::1]:80", "unix:/path" for messages; returns buf. */

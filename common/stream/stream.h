@@ -85,7 +85,8 @@ struct stream {
 /* ---- for owners ---- */
 
 /* Hands the stream over. Bytes in hold, and an end that came before, are given to the new owner at
- * the end of the turn, unless the stream is paused. While there is none (events NULL), all is kept. */
+ * the end of the turn, unless the stream is paused. While there is no owner (events NULL), all is
+ * kept. */
 void stream_own(struct stream *s, const struct stream_events *events, void *owner);
 /* Takes all of the bytes; what can't be sent now is kept in order. */
 void stream_writev(struct stream *s, const struct iovec *iov, int cnt);

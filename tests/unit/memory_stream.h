@@ -3,8 +3,8 @@
  *
  * What one end writes is given to the other on the loop's next turn, as a socket would, from memory
  * of exactly its size, so that a sanitizer sees a callback reading past it or keeping the pointer.
- * The ends are streams like all others: the owner ends each by stream_close or stream_abort. A closed
- * end delivers what it had sent, then its end; what the other still writes makes that one fail.
+ * The ends are streams like all others: the owner ends each by stream_close or stream_abort. A
+ * closed end delivers what it had sent, then its end; what the other still writes makes that one fail.
  */
 #ifndef HARP_UNIT_MEMORY_STREAM_H
 #define HARP_UNIT_MEMORY_STREAM_H

@@ -197,17 +197,16 @@ static char *long_path(size_t n)
     return p;
 }
 
-static void catastrophic_pattern_hits_its_limit_and_is_left_out(void **state)
+static void catastrophic_pattern_hits_its_limit_and_opens_nothing_behind_it(void **state)
 {
-    static const char *const patterns[] = {"^/(a+)+$", "^/(a|a)*$", "^/(\\w+\\s?)*$", "^/(a*)*b"};
+    static const char *const patterns[] = {"^/(a+)+$", "^/(a|a)*$", "^/(\\w+\\s?)*$", "^/(a*)*[bc]"};
     char *path = long_path(60);
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(patterns); i++) {
         struct routes *r = routes_new();
         assert_int_equal(add(r, patterns[i], ROUTE_ADMIN), 0);
         assert_int_equal(add(r, "^/a+!$", ROUTE_PUBLIC), 0);
-        const struct route *m = routes_match(r, str_of(path), NULL);
-        if (!m || m->access != ROUTE_PUBLIC) {
+        if (routes_match(r, str_of(path), NULL)) {
             fail_msg("row %zu: %s", i, patterns[i]);
         }
         routes_free(r);
@@ -215,7 +214,7 @@ static void catastrophic_pattern_hits_its_limit_and_is_left_out(void **state)
     free(path);
 }
 
-static void a_path_that_hits_the_limit_leaves_the_route_to_others(void **state)
+static void a_path_that_hits_the_limit_leaves_the_route_as_it_is_for_others(void **state)
 {
     struct routes *r = routes_new();
     char *path = long_path(60);
@@ -224,7 +223,7 @@ static void a_path_that_hits_the_limit_leaves_the_route_to_others(void **state)
     assert_int_equal(add(r, "^/", ROUTE_PUBLIC), 0);
     assert_int_equal(routes_match(r, STR("/aaa"), NULL)->access, ROUTE_ADMIN);
     for (int i = 0; i < 3; i++) {
-        assert_int_equal(routes_match(r, str_of(path), NULL)->access, ROUTE_PUBLIC);
+        assert_null(routes_match(r, str_of(path), NULL));
         assert_int_equal(routes_match(r, STR("/aaa"), NULL)->access, ROUTE_ADMIN);
     }
     free(path);
@@ -256,8 +255,8 @@ int main(void)
         cmocka_unit_test(error_fits_a_small_buffer),
         cmocka_unit_test(length_of_a_pattern_is_bounded),
         cmocka_unit_test(number_of_routes_is_bounded),
-        cmocka_unit_test(catastrophic_pattern_hits_its_limit_and_is_left_out),
-        cmocka_unit_test(a_path_that_hits_the_limit_leaves_the_route_to_others),
+        cmocka_unit_test(catastrophic_pattern_hits_its_limit_and_opens_nothing_behind_it),
+        cmocka_unit_test(a_path_that_hits_the_limit_leaves_the_route_as_it_is_for_others),
         cmocka_unit_test(harmless_patterns_take_paths_of_any_length),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,4 @@
-/* The yamux session against a peer that writes frames by hand: what it answers, and what ends it. */
+/* The yamux session against a peer that writes frames by hand: what it answers, what ends it. */
 #include "common/frp/yamux.h"
 
 #include <setjmp.h>

@@ -1,5 +1,5 @@
-/* How yamux streams and sessions end: in which orders, told to whom, closed from where, and for want
- * of an answer. */
+/* How yamux streams and sessions end: in which orders, told to whom, closed from where, and for
+ * want of an answer. */
 #include "common/frp/yamux.h"
 
 #include <setjmp.h>

@@ -1,6 +1,6 @@
 /* Recorded sessions of real frpc programs with real frps, fed to a server session. The session's
- * owner does on each stream what frps did there (sends the same bytes, ends where it ended), so that
- * everything but the windows' sizes is determined: the streams, their bytes both ways, ACKs, FINs,
+ * owner does on each stream what frps did there (sends the same bytes, ends where it ended), so
+ * that everything but the windows' sizes is determined: the streams, their bytes both ways, ACKs, FINs,
  * and the answers to pings.
  *
  * The recordings are in $TESTS_DATA/frp-transcripts, or ./tests/data/frp-transcripts.

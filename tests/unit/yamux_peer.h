@@ -1,8 +1,8 @@
 /* yamux_peer.h - a yamux session whose other end is the test: it writes frames by hand and looks at
  * those that come back.
  *
- * The peer owns its loop, the session and the witnesses of the session's streams. Every frame that is
- * read is checked: its header is valid, and no stream gets more data than the test announced room
+ * The peer owns its loop, the session and the witnesses of the session's streams. Every frame that
+ * is read is checked: its header is valid, and no stream gets more data than the test announced room
  * for. A violation fails the running test.
  */
 #ifndef HARP_UNIT_YAMUX_PEER_H
