@@ -65,15 +65,6 @@ def test_app_comes_back_after_its_tunnel_does(site):
     assert fetch(hub.http, f"{A}/").status == 200
 
 
-def test_hub_never_connects_to_itself(site):
-    """An app whose address is one of the hub's own listeners would make a loop."""
-    port = free_port()
-    ports = {"http": port, "https": free_port(), "frp": free_port(), "admin": free_port()}
-    hub = site.hub(app(port=port), ports=ports)
-    reply = fetch(hub.http, f"{A}/exapps/sample/x")
-    assert reply.status == 503, reply
-
-
 @pytest.mark.parametrize("target", ["/exapps/unknown/", "/exapps/unknown", "/exapps/", "/exapps",
                                     "/", "/other", "/favicon.ico"])
 def test_unknown_app_is_a_404(direct_site, target):

@@ -164,3 +164,12 @@ def test_any_method_passes(hub, origin, method):
     with RawClient(hub.http) as client:
         assert client.ask(f"{A}/", method=method).status == 200
     assert origin.wait_requests(1)[0].method == method
+
+
+def test_trace_would_tell_the_apps_token_and_is_not_served(hub, origin):
+    """TRACE asks for the request to be sent back, with what the hub put into it."""
+    with RawClient(hub.http) as client:
+        assert client.ask(f"{A}/", method="TRACE").status == 501
+    with RawClient(hub.http) as client:
+        assert client.ask(f"{A}/").status == 200
+    assert [request.method for request in origin.wait_requests(1)] == ["GET"]

@@ -254,6 +254,25 @@ def test_slow_client_gets_everything(site):
         assert b"".join(got) == body
 
 
+def test_slow_reader_is_not_cut_while_it_reads(site):
+    """Each second it takes some, but never all that waits for it: timeout_client is for silence."""
+    body = os.urandom(5 * MIB)
+    origin = site.origin(response(body))
+    hub = site.direct(origin.port, settings={"HP_TIMEOUT_CLIENT": "1s"})
+    pace = threading.Event()
+    with RawClient(hub.http) as client:
+        client.get(f"{A}/")
+        client.head()
+        got = bytearray(client.reader.held)
+        client.sock.settimeout(10)
+        while len(got) < len(body):
+            piece = client.sock.recv(64 * 1024)
+            assert piece, f"cut after {len(got)} bytes"
+            got += piece
+            pace.wait(0.1)
+        assert got == body
+
+
 def test_slow_upload_is_not_cut_while_bytes_come(site):
     """timeout_client counts from the last byte, not from the first."""
     origin = site.origin(lambda _c, request: response(request.body))

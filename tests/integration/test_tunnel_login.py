@@ -199,6 +199,22 @@ def test_too_many_connections_without_a_login_are_refused(site):
             wire.close()
 
 
+def test_too_many_connections_of_many_addresses_are_refused(site):
+    hub = site.hub(app(), settings={"HP_MAX_UNAUTHENTICATED_TUNNELS": "8"})
+    silent = [Wire.dial(hub.ports["frp"], source=f"127.0.0.{host}") for host in (2, 3)
+              for _ in range(4)]
+    extra = Wire.dial(hub.ports["frp"], source="127.0.0.4")
+    assert_shut(extra, 5)
+    for wire in silent:
+        wire.assert_silent(0.01)
+    silent[0].close()
+    hub.wait_line("connection from 127.0.0.2 ended before a login")
+    with FrpClient(hub).login() as client:
+        client.proxy()
+    for wire in silent + [extra]:
+        wire.close()
+
+
 def test_logged_in_clients_do_not_fill_the_places_of_strangers(site):
     hub = site.hub(app(), settings={"HP_MAX_UNAUTHENTICATED_TUNNELS": "4"})
     clients = [FrpClient(hub, mux=number % 2 == 0).login() for number in range(8)]

@@ -103,11 +103,13 @@ class Wire(_Readable):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     @classmethod
-    def dial(cls, port, context=None, first=b"", name="harp.nc", receive_buffer=None):
-        """Connects; `first` goes out before the TLS handshake."""
+    def dial(cls, port, context=None, first=b"", name="harp.nc", receive_buffer=None, source=None):
+        """Connects, from the address `source`; `first` goes out before the TLS handshake."""
         sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         if receive_buffer:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        if source:
+            sock.bind((source, 0))
         sock.settimeout(Deadline().left())
         sock.connect(("127.0.0.1", port))
         try:
