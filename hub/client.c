@@ -8,9 +8,9 @@
 #include "hub/hub.h"
 
 enum {
-    LINGER_MS = 5000,            /* how long a client may take to notice that we closed */
+    LINGER_MS = 5000,                /* how long a client may take to notice that we closed */
     LINGER_BYTES = 64 * 1024 * 1024, /* and how much it may still send meanwhile */
-    MAX_TRIES = 3, /* new connections that break before the request is on them */
+    MAX_TRIES = 3,                   /* new connections that break before the request is on them */
 };
 
 static const struct stream_events client_events;
@@ -56,8 +56,8 @@ void client_end(struct client *c, const char *why)
               (unsigned long long)c->requests, why);
     /* What the client has of an answer must not look whole when it is not: an answer may end with
      * the connection. */
-    bool cut = c->s && (stream_pending(c->s) > 0 ||
-                        (c->state == CLIENT_EXCHANGE && c->x.head_sent));
+    bool cut =
+        c->s && (stream_pending(c->s) > 0 || (c->state == CLIENT_EXCHANGE && c->x.head_sent));
     exchange_clear(c);
     if (c->relay) {
         relay_stop(c->relay);
@@ -84,7 +84,7 @@ void client_end(struct client *c, const char *why)
 void client_close(struct client *c, bool linger)
 {
     bool pending = stream_pending(c->s) > 0;
-    if (!linger && !pending) {
+    if (!pending && (!linger || c->s->eof_told)) {
         client_end(c, "closed");
         return;
     }
@@ -149,8 +149,8 @@ static void begin(struct client *c, const struct http_request *r)
     x->minor = r->minor;
     x->keep_alive = r->keep_alive;
     x->upgrade = r->upgrade;
-    x->request_done = r->framing == HTTP_BODY_NONE ||
-                      (r->framing == HTTP_BODY_LENGTH && r->length == 0);
+    x->request_done =
+        r->framing == HTTP_BODY_NONE || (r->framing == HTTP_BODY_LENGTH && r->length == 0);
 }
 
 /* The verdict or the connection is there: the head comes once more. */
@@ -185,10 +185,8 @@ static enum step answered(struct client *c)
 static enum step decide(struct client *c, const struct target *target)
 {
     struct exchange *x = &c->x;
-    struct access_facts facts = {.request = &c->hub->request,
-                                 .target = target,
-                                 .client = &c->addr,
-                                 .conn_id = c->id};
+    struct access_facts facts = {
+        .request = &c->hub->request, .target = target, .client = &c->addr, .conn_id = c->id};
     if (!x->decided) {
         if (!access_ask(c->hub, &facts, &x->verdict, on_verdict, c, &x->query)) {
             client_enter(c, CLIENT_DECIDE);

@@ -49,26 +49,26 @@ struct exchange {
     struct upstream_wait *wait;
     struct stream *up;
     uint64_t up_target; /* which tunnel it goes through; 0 direct */
-    char *replay; /* the request as sent, while it can be sent again */
+    char *replay;       /* the request as sent, while it can be sent again */
     size_t replay_len;
     uint64_t started;
     size_t up_scanned;
     struct http_body request, response;
     enum http_method method;
     uint16_t status;
-    uint8_t tries;       /* connections asked for */
-    uint8_t interim;     /* 1xx answers passed on */
-    uint8_t minor;       /* the client's HTTP/1.x */
-    bool decided;        /* verdict is there */
-    bool keep_alive;     /* the client's connection outlives this exchange */
-    bool upgrade;        /* the request asks for one */
-    bool reused;         /* up served a request before */
-    bool repeatable;     /* the request may be sent again */
-    bool request_done;   /* the request's body has been passed on */
-    bool answered;       /* a byte came from upstream */
-    bool head_sent;      /* the final answer's head went to the client */
-    bool up_keep_alive;  /* up can serve another request after this one */
-    bool client_ended;   /* the client half-closed while it waits for the answer */
+    uint8_t tries;      /* connections asked for */
+    uint8_t interim;    /* 1xx answers passed on */
+    uint8_t minor;      /* the client's HTTP/1.x */
+    bool decided;       /* verdict is there */
+    bool keep_alive;    /* the client's connection outlives this exchange */
+    bool upgrade;       /* the request asks for one */
+    bool reused;        /* up served a request before */
+    bool repeatable;    /* the request may be sent again */
+    bool request_done;  /* the request's body has been passed on */
+    bool answered;      /* a byte came from upstream */
+    bool head_sent;     /* the final answer's head went to the client */
+    bool up_keep_alive; /* up can serve another request after this one */
+    bool client_ended;  /* the client half-closed while it waits for the answer */
 };
 
 struct client {

@@ -15,9 +15,9 @@ struct hub_exapp; /* as declared in hub.cfg, see settings.h */
 struct upstream_pool;
 
 struct exapp {
-    char *id;      /* lower case */
-    char *version; /* EX-APP-VERSION */
-    char *token;   /* secret */
+    char *id;        /* lower case */
+    char *version;   /* EX-APP-VERSION */
+    char *token;     /* secret */
     char *anonymous; /* secret: AUTHORIZATION-APP-API of a request by nobody: base64(":token") */
     char *host;
     uint16_t port;

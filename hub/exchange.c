@@ -11,7 +11,7 @@
 #include "hub/rewrite.h"
 
 enum {
-    MAX_PIECES = 32, /* pieces of a body sent by one system call */
+    MAX_PIECES = 32,  /* pieces of a body sent by one system call */
     MAX_INTERIM = 32, /* 1xx answers before the final one */
 };
 
@@ -61,8 +61,8 @@ static void pass_add(struct pass *to, const void *p, size_t n)
 
 /* Passes the head, then as much of the body in [p, p+n) as there is; *used counts the body's bytes.
  * With PUMP_BAD, to->wrote tells whether something of this call had to be written before. */
-static enum pump pump(struct hub *hub, struct http_body *b, struct pass *to, const char *p, size_t n,
-                      size_t *used)
+static enum pump pump(struct hub *hub, struct http_body *b, struct pass *to, const char *p,
+                      size_t n, size_t *used)
 {
     enum http_body_result r = HTTP_BODY_MORE;
     pass_add(to, to->head.p, to->head.n);
@@ -304,8 +304,7 @@ static size_t up_data(void *owner, struct stream *up, const char *p, size_t n)
         struct rewrite_reply reply = {.close = !x->keep_alive,
                                       .keep_alive = x->minor == 0,
                                       .chunked = r->framing == HTTP_BODY_CHUNKED && !decode};
-        head = (struct str){hub->head,
-                            rewrite_response(hub->head, sizeof(hub->head), r, &reply)};
+        head = (struct str){hub->head, rewrite_response(hub->head, sizeof(hub->head), r, &reply)};
     }
     struct pass to = {.to = c->s, .head = head};
     enum pump done = pump(hub, &x->response, &to, p + off, n - off, &used);

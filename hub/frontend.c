@@ -131,13 +131,15 @@ struct frontend *frontend_start(struct hub *hub, char *err, size_t errlen)
     }
     f->tls = load_certificate(hub, &there);
     if (there && !f->tls) {
-        snprintf(err, errlen, "%s/cert.pem can't be used; mend it, or remove it to run without "
-                 "HTTPS", set->certs_dir);
+        snprintf(err, errlen,
+                 "%s/cert.pem can't be used; mend it, or remove it to run without "
+                 "HTTPS",
+                 set->certs_dir);
         goto fail;
     }
     if (f->tls && f->https_at.kind != LISTEN_OFF) {
-        f->https = listen_at(f, &f->https_at, "HP_EXAPPS_HTTPS_ADDRESS", accepted_https, err,
-                             errlen);
+        f->https =
+            listen_at(f, &f->https_at, "HP_EXAPPS_HTTPS_ADDRESS", accepted_https, err, errlen);
         if (!f->https) {
             goto fail;
         }

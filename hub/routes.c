@@ -62,15 +62,16 @@ int routes_add(struct routes *r, const char *pattern, const struct route *route,
         snprintf(err, errlen, "pattern is longer than %d bytes", ROUTE_PATTERN_MAX);
         return -1;
     }
-    pcre2_code *re = pcre2_compile((PCRE2_SPTR)pattern, len, PCRE2_ANCHORED | PCRE2_NEVER_BACKSLASH_C,
-                                   &code, &at, NULL);
+    pcre2_code *re = pcre2_compile((PCRE2_SPTR)pattern, len,
+                                   PCRE2_ANCHORED | PCRE2_NEVER_BACKSLASH_C, &code, &at, NULL);
     if (!re) {
         PCRE2_UCHAR text[128];
         pcre2_get_error_message(code, text, sizeof(text));
         snprintf(err, errlen, "not a valid pattern: %s at offset %zu", (const char *)text, at);
         return -1;
     }
-    pcre2_jit_compile(re, PCRE2_JIT_COMPLETE); /* without a JIT it is interpreted: slower, the same */
+    pcre2_jit_compile(re,
+                      PCRE2_JIT_COMPLETE); /* without a JIT it is interpreted: slower, the same */
     struct entry *list = realloc(r->list, (r->n + 1) * sizeof(*list));
     if (!list) {
         pcre2_code_free(re);

@@ -248,7 +248,8 @@ static size_t on_data(void *owner, struct stream *s UNUSED, const char *p, size_
     while (!t->dead && t->plain.len > 0) {
         struct frp_frame frame;
         const char *why;
-        int total = frp_frame_parse((const uint8_t *)buf_head(&t->plain), t->plain.len, &frame, &why);
+        int total =
+            frp_frame_parse((const uint8_t *)buf_head(&t->plain), t->plain.len, &frame, &why);
         if (total < 0) {
             tunnel_end(t, why);
         }
@@ -303,8 +304,7 @@ static const char *judge_login(struct tunnels *ts, const struct frp_login *login
     if (!secret_matches(&ts->key, frp_meta_get(&login->metas, "token"))) {
         return "Invalid token"; /* what HaRP's login check says */
     }
-    if (login->run_id.n > 0 &&
-        (!printable(login->run_id) || login->run_id.n > TUNNEL_RUN_ID_MAX)) {
+    if (login->run_id.n > 0 && (!printable(login->run_id) || login->run_id.n > TUNNEL_RUN_ID_MAX)) {
         return "invalid run_id";
     }
     return NULL;

@@ -79,8 +79,8 @@ static struct yamux_limits limits_of(struct tunnels *ts, bool logged_in)
 {
     const struct hub_settings *set = &ts->hub->settings;
     struct yamux_limits l = yamux_limits_default();
-    l.max_streams = (uint32_t)(logged_in ? set->tunnel_max_streams
-                                         : set->tunnel_max_streams_before_login);
+    l.max_streams =
+        (uint32_t)(logged_in ? set->tunnel_max_streams : set->tunnel_max_streams_before_login);
     l.max_held = set->tunnel_max_held;
     l.max_held_total = set->tunnel_max_held_total;
     l.held_total = &ts->held;
@@ -90,8 +90,9 @@ static struct yamux_limits limits_of(struct tunnels *ts, bool logged_in)
     return l;
 }
 
-static struct tunnel_conn *conn_new(struct tunnels *ts, struct stream *s, const struct ip_addr *addr,
-                                    uint16_t port, struct tunnel_conn *mux);
+static struct tunnel_conn *conn_new(struct tunnels *ts, struct stream *s,
+                                    const struct ip_addr *addr, uint16_t port,
+                                    struct tunnel_conn *mux);
 
 static void mux_opened(void *owner, struct stream *s)
 {
@@ -290,8 +291,9 @@ static void on_timer(struct timer *t)
     }
 }
 
-static struct tunnel_conn *conn_new(struct tunnels *ts, struct stream *s, const struct ip_addr *addr,
-                                    uint16_t port, struct tunnel_conn *mux)
+static struct tunnel_conn *conn_new(struct tunnels *ts, struct stream *s,
+                                    const struct ip_addr *addr, uint16_t port,
+                                    struct tunnel_conn *mux)
 {
     struct tunnel_conn *c = xcalloc(1, sizeof(*c));
     c->ts = ts;
@@ -303,8 +305,8 @@ static struct tunnel_conn *conn_new(struct tunnels *ts, struct stream *s, const 
     c->timer.fire = on_timer;
     tunnel_link_init(&c->streams);
     tunnel_link_add(mux ? &mux->streams : &ts->conns, &c->link);
-    timer_set(&ts->hub->loop, &c->timer, mux ? ts->hub->settings.login_timeout
-                                             : ts->hub->settings.handshake_timeout);
+    timer_set(&ts->hub->loop, &c->timer,
+              mux ? ts->hub->settings.login_timeout : ts->hub->settings.handshake_timeout);
     stream_own(s, &conn_events, c);
     return c;
 }
@@ -314,13 +316,13 @@ void tunnel_conn_accepted(void *owner, int fd, const struct sock_addr *from)
     struct tunnels *ts = owner;
     const struct hub_settings *set = &ts->hub->settings;
     struct ip_addr ip = {{0}};
-    uint16_t port = ntohs(from->sa.ss_family == AF_INET6
-                              ? ((const struct sockaddr_in6 *)&from->sa)->sin6_port
-                              : ((const struct sockaddr_in *)&from->sa)->sin_port);
+    uint16_t port =
+        ntohs(from->sa.ss_family == AF_INET6 ? ((const struct sockaddr_in6 *)&from->sa)->sin6_port
+                                             : ((const struct sockaddr_in *)&from->sa)->sin_port);
     /* A single address must not take all the places of those who have yet to log in. */
     int64_t max = set->max_unauthenticated_tunnels;
-    if (ip_from_sockaddr((const struct sockaddr *)&from->sa, &ip) < 0 ||
-        ts->strangers >= max || !addresses_enter(ts->addresses, &ip, MAX(max / 2, 1))) {
+    if (ip_from_sockaddr((const struct sockaddr *)&from->sa, &ip) < 0 || ts->strangers >= max ||
+        !addresses_enter(ts->addresses, &ip, MAX(max / 2, 1))) {
         log_debug(ts->hub->log, "tunnel", 0, "connection refused: too many without a login");
         close(fd);
         return;

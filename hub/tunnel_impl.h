@@ -34,7 +34,7 @@ struct tunnels {
     struct listener *listener;
     SSL_CTX *tls; /* NULL: TLS is switched off */
     struct secret key;
-    struct addresses *addresses;      /* connections without a login, by address */
+    struct addresses *addresses;        /* connections without a login, by address */
     struct tunnel_link conns, sessions; /* rings of tunnel_conn and tunnel */
     struct tunnel *ports[TUNNEL_PORTS];
     unsigned strangers; /* connections without a login */
@@ -44,12 +44,12 @@ struct tunnels {
 };
 
 enum conn_stage {
-    CONN_FIRST,  /* TLS or not is told by the first byte */
+    CONN_FIRST,   /* TLS or not is told by the first byte */
     CONN_AFTER17, /* the marker byte of old clients came, now TLS must */
-    CONN_SHAKE,  /* TLS handshake */
-    CONN_INNER,  /* yamux or a message is told by the first byte */
+    CONN_SHAKE,   /* TLS handshake */
+    CONN_INNER,   /* yamux or a message is told by the first byte */
     CONN_MESSAGE, /* the first message */
-    CONN_MUX,    /* yamux runs on it */
+    CONN_MUX,     /* yamux runs on it */
 };
 
 /* A connection, or a stream inside a yamux session, up to its first message; and a yamux session
@@ -57,10 +57,10 @@ enum conn_stage {
 struct tunnel_conn {
     struct tunnel_link link;
     struct tunnels *ts;
-    struct tunnel_conn *mux; /* a stream inside this session */
-    struct stream *s;        /* NULL: handed on, or yamux has it */
-    struct yamux *yamux;     /* CONN_MUX */
-    struct tunnel *tunnel;   /* CONN_MUX: the session that logged in on it */
+    struct tunnel_conn *mux;    /* a stream inside this session */
+    struct stream *s;           /* NULL: handed on, or yamux has it */
+    struct yamux *yamux;        /* CONN_MUX */
+    struct tunnel *tunnel;      /* CONN_MUX: the session that logged in on it */
     struct tunnel_link streams; /* CONN_MUX: its streams that have no message yet */
     struct ip_addr addr;
     uint16_t port;
@@ -86,8 +86,8 @@ struct tunnel {
     char name[TUNNEL_NAME_MAX + 1]; /* of its proxy; "" none */
     uint16_t port;                  /* of its proxy; 0 none */
     bool dead;
-    unsigned pool;    /* how many work connections it keeps ready */
-    unsigned asked;   /* for and not come yet */
+    unsigned pool;  /* how many work connections it keeps ready */
+    unsigned asked; /* for and not come yet */
     unsigned ready_n;
     struct tunnel_link ready, waits; /* rings of ready_conn, tunnel_wait */
     uint64_t second;

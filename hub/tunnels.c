@@ -22,8 +22,7 @@ static SSL_CTX *tunnel_tls(struct hub *hub, char *err, size_t errlen)
                    certs_log, hub, err, errlen) < 0) {
         return NULL;
     }
-    SSL_CTX *ctx =
-        tls_server_tunnel(certs.server_crt, certs.server_key, certs.ca_crt, &report);
+    SSL_CTX *ctx = tls_server_tunnel(certs.server_crt, certs.server_key, certs.ca_crt, &report);
     if (!ctx) {
         snprintf(err, errlen, "%s", report.error);
     } else if (report.warning[0]) {

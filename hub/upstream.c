@@ -178,10 +178,12 @@ static void finish(struct upstream_wait *w, const struct upstream_result *result
 
 static void tunnel_ready(void *owner, struct stream *s, bool timed_out, const char *why)
 {
-    finish(owner, &(struct upstream_result){.s = s,
-                                            .hop = s ? HOP_NONE : HOP_TUNNEL,
-                                            .why = why,
-                                            .timed_out = timed_out});
+    struct upstream_wait *w = owner;
+    finish(w, &(struct upstream_result){.s = s,
+                                        .target = w->target,
+                                        .hop = s ? HOP_NONE : HOP_TUNNEL,
+                                        .why = why,
+                                        .timed_out = timed_out});
 }
 
 static const char own_listener_text[] = "the ExApp's address is one of the hub's own listeners";
@@ -241,7 +243,6 @@ static bool failed(struct upstream_result *result, enum hop hop, const char *why
     return true;
 }
 
-
 bool upstream_get(struct hub *hub, struct exapp *app, const struct tunnel_origin *origin,
                   enum upstream_fresh fresh, struct upstream_result *result, upstream_done *done,
                   void *owner, struct upstream_wait **wait)
@@ -276,8 +277,7 @@ bool upstream_get(struct hub *hub, struct exapp *app, const struct tunnel_origin
             free(w);
             return failed(result, HOP_HUB, own_listener_text);
         }
-        if (app->loopback && app->port >= TUNNEL_APP_FIRST &&
-            app->port <= TUNNEL_ENGINE_LAST) {
+        if (app->loopback && app->port >= TUNNEL_APP_FIRST && app->port <= TUNNEL_ENGINE_LAST) {
             w->tunnel_port = app->port;
         }
         w->dial = dial_start(&hub->loop, hub->resolver, app->host, app->port,

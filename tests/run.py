@@ -93,6 +93,8 @@ def run_integration(build, options):
     if options.filter:
         command += ["-k", options.filter]
     environment = dict(os.environ, HARP_BUILD=str(build), PYTHONDONTWRITEBYTECODE="1")
+    if options.wrap:
+        environment["HARP_WRAP"] = options.wrap
     code = subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
     if report.exists():
         for suite in ElementTree.parse(report).getroot().iter("testsuite"):
@@ -119,7 +121,7 @@ def main():
     parser.add_argument("--suite", action="append", choices=sorted(SUITES),
                         help="may be repeated (default: all)")
     parser.add_argument("--filter", help="only tests (unit: programs) with this word in the name")
-    parser.add_argument("--wrap", default="", help="a command in front of unit tests (valgrind)")
+    parser.add_argument("--wrap", default="", help="a command in front of unit tests and of the programs (valgrind)")
     parser.add_argument("--seconds", type=float, default=120, help="limit for a unit test program")
     parser.add_argument("--counts", help="also write `N passed, ...` to this file")
     parser.add_argument("-v", "--verbose", action="store_true")

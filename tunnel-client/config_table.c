@@ -69,7 +69,7 @@ static const struct setting ROWS[] = {
         "How long after the last answer to it the session counts as dead; 0: never. If not set, "
         "only without tcp_mux."),
     ROW("HP_DIAL_TIMEOUT", SETTING_DURATION, dial_timeout, "10s", 1 * MS, HOURS, NULL,
-        "To connect to the server, the TLS handshake and the login included."),
+        "For each of: connecting to the server or a local service, the TLS handshake, the login."),
     ROW("HP_RECONNECT_MIN", SETTING_DURATION, reconnect_min, "1s", 1 * MS, HOURS, NULL,
         "The pause before connecting again; it doubles with each failure."),
     ROW("HP_RECONNECT_MAX", SETTING_DURATION, reconnect_max, "30s", 1 * MS, HOURS, NULL,

@@ -187,7 +187,8 @@ int main(int argc, char **argv)
     if (p->options.check_config) {
         printf("the settings are good\n");
     } else {
-        log_init(&p->log, 2, (enum log_level)p->set->log_level, (enum log_format)p->set->log_format);
+        log_init(&p->log, 2, (enum log_level)p->set->log_level,
+                 (enum log_format)p->set->log_format);
         code = serve(p);
     }
     free_config(p->set);

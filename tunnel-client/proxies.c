@@ -108,8 +108,7 @@ void proxies_on_resp(struct session *s, const struct frp_new_proxy_resp *m)
         if (m->error.n > 0) {
             p->state = PROXY_REFUSED;
             log_warning(s->log, "proxy", 0, "proxy %s refused: %.*s; next try in %d s",
-                        p->set->name, (int)MIN(m->error.n, 200), m->error.p,
-                        PROXY_RETRY_MS / 1000);
+                        p->set->name, (int)MIN(m->error.n, 200), m->error.p, PROXY_RETRY_MS / 1000);
             timer_set(s->loop, &p->retry, PROXY_RETRY_MS);
         } else {
             p->state = PROXY_OPEN;

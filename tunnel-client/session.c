@@ -145,8 +145,7 @@ static void login(struct session *s)
     l->run_id = str_of(s->run_id);
     l->pool_count = set->pool_count;
     if (set->shared_key[0]) {
-        l->metas.at[l->metas.n++] =
-            (struct frp_meta){STR("token"), str_of(set->shared_key)};
+        l->metas.at[l->metas.n++] = (struct frp_meta){STR("token"), str_of(set->shared_key)};
     }
     for (size_t i = 0; i < set->metas_n && l->metas.n < FRP_METAS_MAX; i++) {
         l->metas.at[l->metas.n++] =
@@ -187,8 +186,7 @@ static void heartbeat_fire(struct timer *t)
 {
     struct session *s = CONTAINER_OF(t, struct session, heartbeat);
     struct frp_msg m = {.type = FRP_PING};
-    if (s->set->heartbeat_timeout > 0 &&
-        loop_now(s->loop) - s->heard > s->set->heartbeat_timeout) {
+    if (s->set->heartbeat_timeout > 0 && loop_now(s->loop) - s->heard > s->set->heartbeat_timeout) {
         session_lost(s, "no answer to heartbeats");
         return;
     }
@@ -262,7 +260,8 @@ static void secret_data(struct session *s, const char *p, size_t n)
     while (s->control && s->plain.len > 0) {
         struct frp_frame frame;
         const char *why;
-        int total = frp_frame_parse((const uint8_t *)buf_head(&s->plain), s->plain.len, &frame, &why);
+        int total =
+            frp_frame_parse((const uint8_t *)buf_head(&s->plain), s->plain.len, &frame, &why);
         if (total < 0) {
             session_lost(s, "unreadable message: do the auth tokens of both sides differ?");
         }
@@ -470,7 +469,8 @@ static bool same_server(const struct tunnel_config *a, const struct tunnel_confi
         return false;
     }
     for (size_t i = 0; i < a->metas_n; i++) {
-        if (!same(a->metas[i].name, b->metas[i].name) || !same(a->metas[i].value, b->metas[i].value)) {
+        if (!same(a->metas[i].name, b->metas[i].name) ||
+            !same(a->metas[i].value, b->metas[i].value)) {
             return false;
         }
     }

@@ -37,8 +37,8 @@ enum session_state {
 enum proxy_state { PROXY_CLOSED, PROXY_OPENING, PROXY_OPEN, PROXY_REFUSED };
 
 enum {
-    SESSION_MAX_WORK = 8192,      /* work connections at a time */
-    PROXY_RETRY_MS = 30 * 1000,   /* after a refusal; frpc waits as long */
+    SESSION_MAX_WORK = 8192,    /* work connections at a time */
+    PROXY_RETRY_MS = 30 * 1000, /* after a refusal; frpc waits as long */
     SESSION_RUN_ID_MAX = 64,
 };
 
@@ -70,7 +70,7 @@ struct session {
     struct buf plain; /* decrypted bytes of an incomplete message */
     bool clear;       /* LoginResp is still to come: nothing is encrypted */
     char run_id[SESSION_RUN_ID_MAX + 1];
-    bool ever;      /* logged in at least once */
+    bool ever; /* logged in at least once */
     struct backoff backoff;
     struct timer timer;     /* of the state */
     struct timer heartbeat; /* tcpMux off: frp's own Ping */

@@ -7,7 +7,8 @@
 #include "tunnel-client/session.h"
 
 enum {
-    IDLE_MS = 1000, /* at a stop: an answer went up and nothing came for so long: between requests */
+    IDLE_MS =
+        1000, /* at a stop: an answer went up and nothing came for so long: between requests */
 };
 
 /* A work connection: WAITS for StartWorkConn, DIALS the local socket, then a relay has it. */
@@ -99,10 +100,9 @@ static void start(struct work *w, const struct frp_start_work_conn *m)
     }
     timer_clear(&w->limit);
     stream_pause(w->up); /* the client's first bytes wait for the local socket */
-    w->dial = p->unix_path[0]
-                  ? dial_unix(s->loop, p->unix_path, s->set->dial_timeout, on_local, w)
-                  : dial_start(s->loop, s->resolver, p->local_host, p->local_port,
-                               s->set->dial_timeout, on_local, w);
+    w->dial = p->unix_path[0] ? dial_unix(s->loop, p->unix_path, s->set->dial_timeout, on_local, w)
+                              : dial_start(s->loop, s->resolver, p->local_host, p->local_port,
+                                           s->set->dial_timeout, on_local, w);
 }
 
 static size_t up_data(void *owner, struct stream *up UNUSED, const char *p, size_t n)

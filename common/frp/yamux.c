@@ -344,9 +344,8 @@ static void on_stream_header(struct yamux *y, const struct yamux_header *h)
     }
     /* The first of each of these flags is news, but not the end of a stream that carried nothing. */
     bool unused = (h->flags & YAMUX_FIN) && !st->moved;
-    bool news = !unused &&
-                ((h->flags & YAMUX_SYN) || ((h->flags & YAMUX_FIN) && !st->s.eof_in) ||
-                 ((h->flags & YAMUX_ACK) && !st->acked));
+    bool news = !unused && ((h->flags & YAMUX_SYN) || ((h->flags & YAMUX_FIN) && !st->s.eof_in) ||
+                            ((h->flags & YAMUX_ACK) && !st->acked));
     st->acked |= (h->flags & (YAMUX_SYN | YAMUX_ACK)) != 0;
     if (h->type == YAMUX_DATA) {
         if (h->length > st->recv_window) {

@@ -40,18 +40,18 @@ struct yamux {
 };
 
 struct ystream {
-    struct stream s;         /* first */
-    struct yamux *y;         /* NULL: the session or the stream is over */
+    struct stream s; /* first */
+    struct yamux *y; /* NULL: the session or the stream is over */
     uint32_t id;
-    uint32_t send_window;    /* bytes the peer is ready for */
-    uint32_t recv_window;    /* bytes we announced that have not come yet */
-    uint32_t window;         /* what recv_window is filled up to */
-    uint32_t credit;         /* bytes taken by the owner and not announced again */
-    uint32_t held;           /* this stream's part of y->held */
-    bool moved;              /* carried a byte in some direction */
-    bool acked;              /* the peer knows the stream */
-    bool lingers;            /* closed by its owner; waits for the peer's FIN */
-    bool deaf;               /* and was not shut down before: data for it is answered by a reset */
+    uint32_t send_window; /* bytes the peer is ready for */
+    uint32_t recv_window; /* bytes we announced that have not come yet */
+    uint32_t window;      /* what recv_window is filled up to */
+    uint32_t credit;      /* bytes taken by the owner and not announced again */
+    uint32_t held;        /* this stream's part of y->held */
+    bool moved;           /* carried a byte in some direction */
+    bool acked;           /* the peer knows the stream */
+    bool lingers;         /* closed by its owner; waits for the peer's FIN */
+    bool deaf;            /* and was not shut down before: data for it is answered by a reset */
     struct yamux_link blocked;
     struct timer linger;
     struct loop_task release;

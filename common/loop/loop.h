@@ -40,12 +40,12 @@ struct loop {
     struct loop_task tasks; /* head of a ring */
     struct timers timers;
     struct log *log;
-    char *plain;         /* LOOP_READ_SIZE: bytes read, shared by all streams, valid in a callback */
-    char *cipher;        /* LOOP_READ_SIZE: the same for what TLS has not decrypted yet */
-    char *sealed;        /* TLS_SEALED_SIZE: what TLS encrypted, on its way to send() */
-    size_t held;         /* bytes that all streams hold in their queues */
-    size_t held_soft;    /* over this, reads are tight */
-    uint64_t last_id;    /* connection ids, from 1 */
+    char *plain;      /* LOOP_READ_SIZE: bytes read, shared by all streams, valid in a callback */
+    char *cipher;     /* LOOP_READ_SIZE: the same for what TLS has not decrypted yet */
+    char *sealed;     /* TLS_SEALED_SIZE: what TLS encrypted, on its way to send() */
+    size_t held;      /* bytes that all streams hold in their queues */
+    size_t held_soft; /* over this, reads are tight */
+    uint64_t last_id; /* connection ids, from 1 */
     unsigned fd_waiters; /* listeners that wait for a free descriptor */
 };
 

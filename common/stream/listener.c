@@ -62,8 +62,8 @@ static void on_poll(uv_poll_t *poll, int status, int events UNUSED)
         struct sock_addr from;
         memset(&from, 0, sizeof(from));
         from.len = sizeof(from.sa);
-        int fd = accept4(ls->fd, (struct sockaddr *)&from.sa, &from.len,
-                         SOCK_NONBLOCK | SOCK_CLOEXEC);
+        int fd =
+            accept4(ls->fd, (struct sockaddr *)&from.sa, &from.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
             ls->accepted(ls->owner, fd, &from);
             continue;

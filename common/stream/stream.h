@@ -76,10 +76,10 @@ struct stream {
     bool eof_told : 1;   /* and the owner knows */
     bool fin_wanted : 1; /* stream_shutdown was called */
     bool fin_sent : 1;
-    bool blocked : 1;    /* a write left something pending: `drained` is owed */
-    bool drained : 1;    /* to be told by the task */
+    bool blocked : 1; /* a write left something pending: `drained` is owed */
+    bool drained : 1; /* to be told by the task */
     bool dead : 1;
-    bool in_data : 1;    /* inside events->data */
+    bool in_data : 1; /* inside events->data */
 };
 
 /* ---- for owners ---- */

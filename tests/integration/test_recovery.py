@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from harness import (DEFAULT, Hub, Overdue, RawClient, RawOrigin, TunnelClient, app, fetch, response,
-                     wait_for)
+from harness import (DEFAULT, Hub, Overdue, RawClient, RawOrigin, TunnelClient, app, fetch,
+                     response, wait_for)
 
 A = "/exapps/sample"
 BODY = b"0123456789" * 500
@@ -94,7 +94,8 @@ class Cast:
     def kill_hub(self):
         old = self.hub
         old.kill()
-        self.hub = self.site.add(Hub(self.site._folder("hub"), old.certs, [app()], QUICK, old.ports))
+        self.hub = self.site.add(Hub(self.site._folder("hub"), old.certs, [app()], QUICK,
+                                     old.ports))
 
     def kill_exapp(self):
         self.origin.close()

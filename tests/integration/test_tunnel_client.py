@@ -9,9 +9,9 @@ import time
 
 import pytest
 
-from harness import Overdue, TunnelClient, app, free_port, program, wait_for
-from harness.frp_peer import (CLOSE_PROXY, LOGIN_RESP, NEW_PROXY, NEW_PROXY_RESP, PING, REQ_WORK,
-                              FrpServer, message, privilege_key, raw_message)
+from harness import Overdue, TunnelClient, app, free_port, program
+from harness.frp_peer import (CLOSE_PROXY, LOGIN_RESP, NEW_PROXY, NEW_PROXY_RESP, PING, FrpServer,
+                              message, privilege_key, raw_message)
 from harness.process import Process
 from harness.programs import SHARED_KEY
 
@@ -74,7 +74,8 @@ def toml_client(site, frps, proxies, extra="", **kwargs):
     """Started with a frpc.toml as ExApps' start scripts write it."""
     if not frps.with_mux:
         extra += "\ntransport.tcpMux = false\n"
-    return last(site, TunnelClient(site._folder("client"), frps.port, proxies, extra=extra, **kwargs))
+    folder = site._folder("client")
+    return last(site, TunnelClient(folder, frps.port, proxies, extra=extra, **kwargs))
 
 
 def cfg_client(site, frps, extra=FAST, proxies=(("sample", 23005, "unix:/nowhere"),), env=()):
@@ -419,7 +420,8 @@ def test_several_proxies_each_reach_their_own(site):
 def test_refused_proxy_is_tried_again_later_and_the_others_serve(site):
     backend = site.add(Backend())
     frps = server(site)
-    client = toml_client(site, frps, [("bad", 23010, backend.target), ("good", 23011, backend.target)])
+    client = toml_client(site, frps, [("bad", 23010, backend.target),
+                                      ("good", 23011, backend.target)])
     session = frps.session()
     session.proxy(error="port unavailable")
     session.proxy()
@@ -515,13 +517,6 @@ def test_sigterm_finishes_the_running_request_and_exits_0(site, mux):
     assert client.wait() == 0
 
 
-def test_sigterm_without_work_ends_at_once(site):
-    session, _, client = started(site)
-    client.ready()
-    assert client.stop() < 1
-    session.mux.wait_end()
-
-
 def test_sigterm_while_nothing_is_connected_ends_at_once(site):
     frps = server(site)
     frps.listener.close()
@@ -605,4 +600,3 @@ def test_secrets_are_not_logged(site):
     session.cut()
     client.wait_line("lost the connection")
     assert SHARED_KEY.encode() not in client.output()
-    wait_for(lambda: client.running(), what="the client to go on")

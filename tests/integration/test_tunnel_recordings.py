@@ -15,8 +15,8 @@ import pytest
 from harness import RawClient, TunnelClient, app
 from harness.frp_peer import (CLOSE_PROXY, DATA, FRP_WINDOW, LOGIN, LOGIN_RESP, NEW_PROXY,
                               NEW_PROXY_RESP, NEW_WORK, PING, PONG, REQ_WORK, START_WORK, Control,
-                              FrpServer, Mux, MuxStream, Wire, cfb, message, read_message, split_messages,
-                              started)
+                              FrpServer, Mux, MuxStream, Wire, cfb, message, read_message,
+                              split_messages, started)
 
 FOLDER = pathlib.Path(__file__).resolve().parents[1] / "data" / "frp-transcripts"
 PORT = 23005

@@ -5,9 +5,8 @@ import time
 
 import pytest
 
-from harness import Overdue, RawClient, app, fetch, response, wait_for
-from harness.frp_peer import (CLOSE_PROXY, REQ_WORK, START_WORK, FrpClient, message,
-                              read_message, started)
+from harness import RawClient, app, fetch, response
+from harness.frp_peer import CLOSE_PROXY, REQ_WORK, FrpClient, started
 
 A = "/exapps/sample"
 PLAIN = {"HP_FRP_DISABLE_TLS": "true"}

@@ -199,7 +199,8 @@ static char *long_path(size_t n)
 
 static void catastrophic_pattern_hits_its_limit_and_opens_nothing_behind_it(void **state)
 {
-    static const char *const patterns[] = {"^/(a+)+$", "^/(a|a)*$", "^/(\\w+\\s?)*$", "^/(a*)*[bc]"};
+    static const char *const patterns[] = {"^/(a+)+$", "^/(a|a)*$", "^/(\\w+\\s?)*$",
+                                           "^/(a*)*[bc]"};
     char *path = long_path(60);
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(patterns); i++) {

@@ -44,6 +44,11 @@ def program(name):
     return BUILD / name
 
 
+def started(name):
+    """How a program is started: HARP_WRAP stands in front, for example valgrind with its options."""
+    return [*os.environ.get("HARP_WRAP", "").split(), program(name)]
+
+
 def program_is_sanitized(name="harp-hub"):
     """Whether the build carries AddressSanitizer: memory figures mean nothing then."""
     return b"__asan_init" in program(name).read_bytes()
@@ -97,7 +102,7 @@ class Hub(Process):
         self.config = folder / "hub.cfg"
         self.config.write_text("exapps = (\n" + ",\n".join(apps) + "\n);\n" + extra_config)
         env = hub_environment(folder, self.certs, self.ports, settings)
-        super().__init__("hub", [program("harp-hub"), "--config", self.config],
+        super().__init__("hub", [*started("harp-hub"), "--config", self.config],
                          log or folder / "hub.log", env=env, cwd=folder)
 
     def ready(self, seconds=None):
@@ -119,7 +124,7 @@ class TunnelClient(Process):
         self.config = folder / "frpc.toml"
         self.proxies = proxies
         self.config.write_text(self.toml(hub_port, certs, token, extra, proxies))
-        super().__init__(name, [program("harp-tunnel-client"), "-c", self.config],
+        super().__init__(name, [*started("harp-tunnel-client"), "-c", self.config],
                          log or folder / "tunnel-client.log", cwd=folder)
 
     @staticmethod
