@@ -23,23 +23,13 @@ void stream_send_msg(struct stream *s, const struct frp_msg *msg)
 
 void tunnel_send(struct tunnel *t, const struct frp_msg *msg)
 {
-    uint8_t buf[FRP_IV_LEN + FRP_FRAME_MAX];
-    uint8_t *out = buf + FRP_IV_LEN, *start = out;
-    struct str token = str_of(t->ts->hub->settings.frp_auth_token);
-    ssize_t n = frp_msg_encode(msg, out, FRP_FRAME_MAX);
-    if (n <= 0 || t->dead) {
+    if (t->dead) {
         return;
     }
-    if (!t->out) { /* the first: the IV goes in front */
-        start = buf;
-        t->out = frp_encrypt_new(token, buf);
-    }
-    if (!t->out || frp_encrypt(t->out, out, (size_t)n) < 0) {
+    if (frp_control_send(&t->crypt, t->control, str_of(t->ts->hub->settings.frp_auth_token), msg) <
+        0) {
         tunnel_end(t, "encryption failed");
-        return;
-    }
-    stream_write(t->control, start, (size_t)(out + n - start));
-    if (stream_pending(t->control) > TUNNEL_MAX_UNREAD) {
+    } else if (stream_pending(t->control) > TUNNEL_MAX_UNREAD) {
         tunnel_end(t, "the client does not read its control stream");
     }
 }
@@ -58,12 +48,7 @@ static void answer_login(struct stream *s, const char *run_id, const char *error
 static void run_free(struct loop_task *task)
 {
     struct tunnel *t = CONTAINER_OF(task, struct tunnel, release);
-    frp_cipher_free(t->in);
-    frp_cipher_free(t->out);
-    if (t->plain.p) {
-        secret_wipe(t->plain.p, t->plain.cap);
-    }
-    buf_free(&t->plain);
+    frp_control_clear(&t->crypt);
     free(t);
 }
 
@@ -234,34 +219,22 @@ static void on_message(struct tunnel *t, const struct frp_frame *frame)
 static size_t on_data(void *owner, struct stream *s UNUSED, const char *p, size_t n)
 {
     struct tunnel *t = owner;
-    size_t had = t->plain.len;
-    buf_append(&t->plain, p, n);
-    ssize_t iv = frp_decrypt(t->in, (uint8_t *)buf_head(&t->plain) + had, n);
-    if (iv < 0) {
+    struct frp_frame frame;
+    const char *why;
+    int total = 0;
+    if (frp_control_feed(&t->crypt, str_of(t->ts->hub->settings.frp_auth_token), p, n) < 0) {
         tunnel_end(t, "decryption failed");
         return n;
     }
-    buf_consume_keep(&t->plain, (size_t)iv); /* the IV comes before any plain text */
     if (!t->mux) {
         timer_set(&t->ts->hub->loop, &t->silence, TUNNEL_SILENCE_MS);
     }
-    while (!t->dead && t->plain.len > 0) {
-        struct frp_frame frame;
-        const char *why;
-        int total =
-            frp_frame_parse((const uint8_t *)buf_head(&t->plain), t->plain.len, &frame, &why);
-        if (total < 0) {
-            tunnel_end(t, why);
-        }
-        if (total <= 0) {
-            break;
-        }
+    while (!t->dead && (total = frp_control_next(&t->crypt, &frame, &why)) > 0) {
         on_message(t, &frame);
-        buf_consume_keep(&t->plain, (size_t)total);
+        frp_control_taken(&t->crypt, total);
     }
-    if (!t->dead && t->plain.len == 0) {
-        secret_wipe(t->plain.p, t->plain.cap);
-        buf_free(&t->plain);
+    if (total < 0) {
+        tunnel_end(t, why);
     }
     return n;
 }
@@ -345,17 +318,12 @@ void tunnel_login(struct tunnels *ts, struct tunnel_conn *c, struct stream *s,
     t->generation = ++ts->generations;
     t->silence.fire = silence_fire;
     t->pool = (unsigned)MIN(login->pool_count, hub->settings.tunnel_pool);
-    t->in = frp_decrypt_new(str_of(hub->settings.frp_auth_token));
     tunnel_work_init(t);
     tunnel_link_add(&ts->sessions, &t->link);
     if (login->run_id.n > 0) {
         memcpy(t->run_id, login->run_id.p, login->run_id.n);
     } else if (random_id(t->run_id) < 0) {
         tunnel_end(t, "no random bytes to be had");
-        return;
-    }
-    if (!t->in) {
-        tunnel_end(t, "encryption failed");
         return;
     }
     if (t->mux) {

@@ -5,8 +5,7 @@
 #include <openssl/ssl.h>
 
 #include "common/crypto/secret.h"
-#include "common/frp/cfb.h"
-#include "common/frp/msg.h"
+#include "common/frp/control.h"
 #include "common/frp/yamux.h"
 #include "common/stream/listener.h"
 #include "hub/addresses.h"
@@ -78,8 +77,7 @@ struct tunnel {
     struct tunnels *ts;
     struct tunnel_conn *mux; /* NULL with tcpMux off */
     struct stream *control;
-    struct frp_cipher *in, *out;
-    struct buf plain; /* decrypted bytes of an incomplete message */
+    struct frp_control crypt;
     struct ip_addr addr;
     uint64_t id, generation;
     char run_id[TUNNEL_RUN_ID_MAX + 1];

@@ -44,13 +44,7 @@ static void disconnect(struct session *s, const char *why)
         stream_close(s->transport);
         s->transport = NULL;
     }
-    frp_cipher_free(s->in);
-    frp_cipher_free(s->out);
-    s->in = s->out = NULL;
-    if (s->plain.p) {
-        secret_wipe(s->plain.p, s->plain.cap);
-    }
-    buf_free(&s->plain);
+    frp_control_clear(&s->crypt);
 }
 
 void session_lost(struct session *s, const char *why)
@@ -102,24 +96,17 @@ static void on_timer(struct timer *t)
 
 void session_send(struct session *s, const struct frp_msg *msg)
 {
-    uint8_t buf[FRP_IV_LEN + FRP_FRAME_MAX];
-    uint8_t *out = buf + FRP_IV_LEN, *start = out;
-    ssize_t n = frp_msg_encode(msg, out, FRP_FRAME_MAX);
-    if (n <= 0 || !s->control) {
+    if (!s->control) {
         return;
     }
-    if (!s->clear) {
-        if (!s->out) { /* the first: the IV goes in front */
-            start = buf;
-            s->out = frp_encrypt_new(str_of(s->set->auth_token), buf);
-        }
-        if (!s->out || frp_encrypt(s->out, out, (size_t)n) < 0) {
-            session_lost(s, "encryption failed");
-            return;
-        }
+    if (s->clear) {
+        uint8_t out[FRP_FRAME_MAX];
+        ssize_t n = frp_msg_encode(msg, out, sizeof(out));
+        stream_write(s->control, out, (size_t)MAX(n, 0));
+        secret_wipe(out, sizeof(out));
+    } else if (frp_control_send(&s->crypt, s->control, str_of(s->set->auth_token), msg) < 0) {
+        session_lost(s, "encryption failed");
     }
-    stream_write(s->control, start, (size_t)(out + n - start));
-    secret_wipe(buf, sizeof(buf));
 }
 
 static void login(struct session *s)
@@ -246,35 +233,22 @@ static size_t clear_data(struct session *s, const char *p, size_t n)
 
 static void secret_data(struct session *s, const char *p, size_t n)
 {
-    size_t had = s->plain.len;
-    if (!s->in) {
-        s->in = frp_decrypt_new(str_of(s->set->auth_token));
-    }
-    buf_append(&s->plain, p, n);
-    ssize_t iv = s->in ? frp_decrypt(s->in, (uint8_t *)buf_head(&s->plain) + had, n) : -1;
-    if (iv < 0) {
+    struct stream *control = s->control;
+    struct frp_frame frame;
+    const char *why;
+    int total = 0;
+    if (frp_control_feed(&s->crypt, str_of(s->set->auth_token), p, n) < 0) {
         session_lost(s, "decryption failed");
         return;
     }
-    buf_consume_keep(&s->plain, (size_t)iv);
-    while (s->control && s->plain.len > 0) {
-        struct frp_frame frame;
-        const char *why;
-        int total =
-            frp_frame_parse((const uint8_t *)buf_head(&s->plain), s->plain.len, &frame, &why);
-        if (total < 0) {
-            session_lost(s, "unreadable message: do the auth tokens of both sides differ?");
-        }
-        if (total <= 0) {
-            return;
-        }
+    while (s->control == control && (total = frp_control_next(&s->crypt, &frame, &why)) > 0) {
         on_message(s, &frame);
-        if (s->plain.len >= (size_t)total) {
-            buf_consume_keep(&s->plain, (size_t)total);
+        if (s->control == control) { /* else the message ended the session, and took all along */
+            frp_control_taken(&s->crypt, total);
         }
     }
-    if (s->plain.len == 0) {
-        buf_free(&s->plain);
+    if (total < 0) {
+        session_lost(s, "unreadable message: do the auth tokens of both sides differ?");
     }
 }
 

@@ -18,8 +18,7 @@
 
 #include <openssl/ssl.h>
 
-#include "common/frp/cfb.h"
-#include "common/frp/msg.h"
+#include "common/frp/control.h"
 #include "common/frp/yamux.h"
 #include "common/stream/dial.h"
 #include "tunnel-client/backoff.h"
@@ -66,8 +65,7 @@ struct session {
     struct stream *transport; /* until yamux or the control stream has it */
     struct yamux *yamux;      /* NULL with tcpMux off */
     struct stream *control;
-    struct frp_cipher *in, *out;
-    struct buf plain; /* decrypted bytes of an incomplete message */
+    struct frp_control crypt;
     bool clear;       /* LoginResp is still to come: nothing is encrypted */
     char run_id[SESSION_RUN_ID_MAX + 1];
     bool ever; /* logged in at least once */
