@@ -1,107 +1,21 @@
 """harp-tunnel-client against a server made of bytes (frp_peer.FrpServer): logins, reconnecting,
-proxies and their reload, work connections, the end.
+proxies and their reload, the end. Its work connections: test_tunnel_client_work.py.
 """
 import os
 import re
 import signal
-import socket
 import time
 
 import pytest
 
-from harness import Overdue, TunnelClient, app, free_port, program
-from harness.frp_peer import (CLOSE_PROXY, LOGIN_RESP, NEW_PROXY, NEW_PROXY_RESP, PING, FrpServer,
-                              message, privilege_key, raw_message)
+from harness import Overdue, TunnelClient, app, program
+from harness.frp_peer import (CLOSE_PROXY, LOGIN_RESP, NEW_PROXY, NEW_PROXY_RESP, PING, message,
+                              privilege_key, raw_message)
 from harness.process import Process
 from harness.programs import SHARED_KEY
+from harness.tunnel_bench import FAST, Backend, cfg_client, last, read, server, started, toml_client
 
 both = pytest.mark.parametrize("mux", [True, False], ids=["mux", "nomux"])
-FAST = 'reconnect_min = "20ms"; reconnect_max = "160ms";'
-
-
-class Backend:
-    """A raw listener of a test: accept() gives plain sockets."""
-
-    def __init__(self, path=None):
-        self.listener = (socket.socket(socket.AF_UNIX) if path
-                         else socket.create_server(("127.0.0.1", 0)))
-        if path:
-            self.listener.bind(str(path))
-            self.listener.listen()
-        self.target = str(path) if path else self.listener.getsockname()
-        self.sockets = []
-
-    def accept(self, seconds=10):
-        self.listener.settimeout(seconds)
-        sock = self.listener.accept()[0]
-        sock.settimeout(seconds)
-        self.sockets.append(sock)
-        return sock
-
-    def close(self):
-        for sock in self.sockets:
-            sock.close()
-        self.listener.close()
-
-
-def read(sock, count):
-    data = b""
-    while len(data) < count:
-        piece = sock.recv(count - len(data))
-        assert piece, f"ended after {data!r}"
-        data += piece
-    return data
-
-
-def to_end(sock):
-    data = b""
-    while piece := sock.recv(65536):
-        data += piece
-    return data
-
-
-def server(site, mux=True, **kwargs):
-    return site.add(FrpServer(mux=mux, **kwargs))
-
-
-def last(site, client):
-    """Stopped after its server and its services are gone: nothing runs any more then."""
-    site.things.insert(0, client)
-    return client
-
-
-def toml_client(site, frps, proxies, extra="", **kwargs):
-    """Started with a frpc.toml as ExApps' start scripts write it."""
-    if not frps.with_mux:
-        extra += "\ntransport.tcpMux = false\n"
-    folder = site._folder("client")
-    return last(site, TunnelClient(folder, frps.port, proxies, extra=extra, **kwargs))
-
-
-def cfg_client(site, frps, extra=FAST, proxies=(("sample", 23005, "unix:/nowhere"),), env=()):
-    """Started with its own tunnel.cfg."""
-    folder = site._folder("client")
-    folder.mkdir(parents=True)
-    rows = ",\n".join(f'{{ name = "{name}"; remote_port = {port}; local = "{local}"; }}'
-                      for name, port, local in proxies)
-    config = folder / "tunnel.cfg"
-    config.write_text(f'server_address = "127.0.0.1"; server_port = {frps.port};\n'
-                      f"tls_enable = false; tcp_mux = {str(frps.with_mux).lower()};\n{extra}\n"
-                      f"proxies = ({rows});\n")
-    base = {key: value for key, value in os.environ.items() if not key.startswith(("HP_", "APP_"))}
-    process = Process("tunnel-client", [program("harp-tunnel-client"), "--config", config],
-                      folder / "client.log", env={**base, "HP_SHARED_KEY": SHARED_KEY, **dict(env)})
-    return last(site, process)
-
-
-def started(site, mux=True, target=None, **kwargs):
-    """A client that logged in with one proxy: (session, backend, process)."""
-    backend = site.add(Backend())
-    frps = server(site, mux)
-    client = toml_client(site, frps, [("sample", 23005, target or backend.target)], **kwargs)
-    session = frps.session()
-    session.proxy()
-    return session, backend, client
 
 
 # ---- the login ----
@@ -282,122 +196,6 @@ def test_answered_heartbeats_keep_the_session(site):
         session.control.send(b"4")
     with pytest.raises(Overdue):
         frps.accept(0.01)
-
-
-# ---- work connections ----
-
-@both
-@pytest.mark.parametrize("kind", ["tcp", "unix"])
-def test_work_connection_reaches_the_local_service(site, mux, kind):
-    backend = site.add(Backend(site.socket_path() if kind == "unix" else None))
-    session, _, _ = started(site, mux, target=backend.target)
-    stream = session.start()
-    assert stream.introduction["run_id"] == session.run_id
-    stream.send(b"request")
-    local = backend.accept()
-    assert read(local, 7) == b"request"
-    local.sendall(b"an answer")
-    assert stream.exactly(9) == b"an answer"
-    stream.fin()
-    assert to_end(local) == b""
-    local.close()
-    assert stream.rest() == b""
-
-
-def test_bytes_right_behind_startworkconn_are_not_lost(site):
-    session, backend, _ = started(site)
-    stream = session.ask_work()
-    stream.send(message(b"s", proxy_name="sample") + b"at once")
-    stream.fin()
-    assert to_end(backend.accept()) == b"at once"
-
-
-@both
-def test_many_work_connections_at_once(site, mux):
-    session, backend, _ = started(site, mux)
-    streams = [session.start() for _ in range(50)]
-    for number, stream in enumerate(streams):
-        stream.send(b"%04d" % number)
-    locals_ = [backend.accept() for _ in streams]
-    for local in locals_:
-        local.sendall(b"got " + read(local, 4))
-    for number, stream in enumerate(streams):
-        assert stream.exactly(8) == b"got %04d" % number
-
-
-@both
-def test_half_close_of_the_server_side_is_kept(site, mux):
-    session, backend, _ = started(site, mux)
-    stream = session.start()
-    stream.send(b"all of it")
-    stream.fin()
-    local = backend.accept()
-    assert to_end(local) == b"all of it"
-    local.sendall(b"answer after the end")
-    assert stream.exactly(20) == b"answer after the end"
-    local.close()
-    assert stream.rest() == b""
-
-
-@both
-def test_half_close_of_the_local_side_is_kept(site, mux):
-    session, backend, _ = started(site, mux)
-    stream = session.start()
-    local = backend.accept()
-    local.sendall(b"bye")
-    local.shutdown(socket.SHUT_WR)
-    assert stream.rest() == b"bye"
-    stream.send(b"still here")
-    assert read(local, 10) == b"still here"
-    stream.fin()
-    assert to_end(local) == b""
-
-
-@both
-@pytest.mark.parametrize("kind", ["tcp", "unix"])
-def test_missing_backend_shows_as_an_end_without_a_byte(site, mux, kind):
-    target = ("127.0.0.1", free_port()) if kind == "tcp" else str(site.socket_path())
-    session, _, client = started(site, mux, target=target)
-    assert session.start().rest() == b""
-    client.wait_line("the local service can't be reached")
-    assert session.start().rest() == b""  # and the session goes on
-
-
-@both
-@pytest.mark.parametrize("how", ["unknown_proxy", "error", "other_message", "garbage", "end"])
-def test_work_connection_that_is_not_started_is_closed(site, mux, how):
-    session, backend, _ = started(site, mux)
-    if how in ("unknown_proxy", "error"):
-        stream = session.start("other" if how == "unknown_proxy" else "sample",
-                               error="no" if how == "error" else None)
-    else:
-        stream = session.ask_work()
-        if how == "end":
-            stream.fin()
-        else:
-            stream.send(message(PING) if how == "other_message" else b"GET / HTTP/1.1\r\n\r\n")
-    assert stream.rest() == b""
-    good = session.start()
-    good.send(b"x")
-    assert read(backend.accept(), 1) == b"x"
-
-
-def test_local_service_that_does_not_read_stops_its_sender_only(site):
-    session, backend, client = started(site)
-    stuck = session.start()
-    local = backend.accept()
-    sent = 0
-    with pytest.raises(Overdue):
-        while sent < 64 << 20:
-            stuck.send(bytes(65536), seconds=0.5)
-            sent += 65536
-    assert sent < 32 << 20
-    other = session.start()
-    other.send(b"x")
-    assert read(backend.accept(), 1) == b"x"
-    local.setblocking(True)
-    assert read(local, sent) == bytes(sent)
-    assert client.running()
 
 
 # ---- proxies ----
