@@ -117,8 +117,6 @@ void exchange_client_drained(struct client *c);
 void exchange_timeout(struct client *c);
 /* Ends what the exchange holds, whatever its state. */
 void exchange_clear(struct client *c);
-/* Sets the timer by who is to move next. */
-void exchange_touch(struct client *c);
 struct tunnel_origin client_origin(const struct client *c);
 
 #endif

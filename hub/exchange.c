@@ -94,7 +94,8 @@ static enum pump pump(struct hub *hub, struct http_body *b, struct pass *to, con
 
 /* ---- time ---- */
 
-void exchange_touch(struct client *c)
+/* Sets the timer by who is to move next. */
+static void exchange_touch(struct client *c)
 {
     const struct hub_settings *set = &c->hub->settings;
     const struct exchange *x = &c->x;

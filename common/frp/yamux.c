@@ -12,6 +12,9 @@ enum {
     SMALL_WINDOW_UPDATE = 256, /* bytes; smaller ones count as carrying nothing */
 };
 
+/* Ends the session and tells everybody. code < 0: no GO_AWAY. */
+static void yamux_end(struct yamux *y, int code, const char *why);
+
 struct yamux_limits yamux_limits_default(void)
 {
     return (struct yamux_limits){
@@ -32,7 +35,7 @@ static uint32_t slot_of(const struct yamux *y, uint32_t id)
     return (id * 2654435761U) >> 7 & (y->cap - 1);
 }
 
-struct ystream *yamux_find(const struct yamux *y, uint32_t id)
+static struct ystream *yamux_find(const struct yamux *y, uint32_t id)
 {
     if (y->cap == 0) {
         return NULL;
@@ -200,7 +203,7 @@ static void finish(struct yamux *y, int code, const char *why)
     loop_defer(y->loop, &y->release);
 }
 
-void yamux_end(struct yamux *y, int code, const char *why)
+static void yamux_end(struct yamux *y, int code, const char *why)
 {
     if (!y->dead) {
         const struct yamux_events *events = y->events;

@@ -58,15 +58,12 @@ struct ystream {
 };
 
 /* yamux.c */
-struct ystream *yamux_find(const struct yamux *y, uint32_t id);
 void yamux_table_add(struct yamux *y, struct ystream *st);
 void yamux_table_remove(struct yamux *y, struct ystream *st);
 void yamux_send(struct yamux *y, uint8_t type, uint16_t flags, uint32_t id, uint32_t length);
 void yamux_send_data(struct yamux *y, uint32_t id, const char *p, uint32_t n);
 /* Whether another data frame may be queued now. */
 bool yamux_has_room(const struct yamux *y);
-/* Ends the session and tells everybody. code < 0: no GO_AWAY. */
-void yamux_end(struct yamux *y, int code, const char *why);
 
 /* yamux_stream.c */
 struct ystream *yamux_stream_new(struct yamux *y, uint32_t id);

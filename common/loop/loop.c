@@ -5,7 +5,6 @@
 #include <stdlib.h>
 
 #include "common/base/buf.h"
-#include "common/stream/tls.h"
 
 void loop_defer(struct loop *l, struct loop_task *task)
 {
@@ -66,7 +65,7 @@ int loop_init(struct loop *l, struct log *log)
     /* Untouched pages cost nothing: a hub without TLS never pays for the two that are TLS's. */
     l->plain = xmalloc(LOOP_READ_SIZE);
     l->cipher = xmalloc(LOOP_READ_SIZE);
-    l->sealed = xmalloc(TLS_SEALED_SIZE);
+    l->sealed = xmalloc(LOOP_SEALED_SIZE);
     /* The tasks run both before the loop sleeps (after timers) and right after it woke and called
      * the descriptors' callbacks. Neither handle keeps the loop alive. */
     uv_prepare_init(&l->uv, &l->prepare);

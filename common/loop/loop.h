@@ -24,6 +24,8 @@ enum {
     /* While held bytes are over the soft limit, reads are this small, so that many stalled peers
      * cost little memory each. */
     LOOP_READ_SIZE_TIGHT = 16 * 1024,
+    /* Room for one read's worth of plaintext with what TLS adds to each 16 KiB record. */
+    LOOP_SEALED_SIZE = LOOP_READ_SIZE + 64 * 1024,
 };
 
 /* Something to be done at the end of the turn. Embedded in its owner, which must cancel it or stay
@@ -42,11 +44,10 @@ struct loop {
     struct log *log;
     char *plain;      /* LOOP_READ_SIZE: bytes read, shared by all streams, valid in a callback */
     char *cipher;     /* LOOP_READ_SIZE: the same for what TLS has not decrypted yet */
-    char *sealed;     /* TLS_SEALED_SIZE: what TLS encrypted, on its way to send() */
+    char *sealed;     /* LOOP_SEALED_SIZE: what TLS encrypted, on its way to send() */
     size_t held;      /* bytes that all streams hold in their queues */
     size_t held_soft; /* over this, reads are tight */
     uint64_t last_id; /* connection ids, from 1 */
-    unsigned fd_waiters; /* listeners that wait for a free descriptor */
 };
 
 /* Returns 0, or -1 with a message on stderr. */

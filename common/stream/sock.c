@@ -178,13 +178,6 @@ static void sock_readable(struct sock *k)
     }
 }
 
-static void sock_connected(struct sock *k)
-{
-    if (k->s.events && k->s.events->ready) {
-        k->s.events->ready(k->s.owner, &k->s);
-    }
-}
-
 static void connect_done(struct sock *k)
 {
     int err = 0;
@@ -196,7 +189,9 @@ static void connect_done(struct sock *k)
         return;
     }
     set_watch(k, wanted(k));
-    k->connected(k);
+    if (k->s.events && k->s.events->ready) {
+        k->s.events->ready(k->s.owner, &k->s);
+    }
 }
 
 static void on_poll(uv_poll_t *poll, int status, int events)
@@ -293,7 +288,6 @@ int sock_setup(struct sock *k, struct loop *l, const struct stream_ops *ops, int
     stream_init(&k->s, l, ops);
     k->fd = fd;
     k->readable = sock_readable;
-    k->connected = sock_connected;
     k->poll.data = k;
     int r = uv_poll_init(&l->uv, &k->poll, fd);
     if (r != 0) {

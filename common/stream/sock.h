@@ -30,7 +30,6 @@ struct sock {
     bool shut_due : 1;   /* shutdown(2) once the tail has left */
     bool kept : 1;       /* tls.c has bytes at hand that the paused owner did not get yet */
     void (*readable)(struct sock *k);
-    void (*connected)(struct sock *k);
 };
 
 /* Takes over a connected, non-blocking descriptor. Reading starts once it has an owner that is not

@@ -59,12 +59,12 @@ static int bio_write(BIO *bio, const char *p, int n)
     BIO_clear_retry_flags(bio);
     size_t left = (size_t)n;
     while (left > 0) {
-        size_t k = MIN(left, TLS_SEALED_SIZE - t->sealed);
+        size_t k = MIN(left, LOOP_SEALED_SIZE - t->sealed);
         memcpy(t->k.s.loop->sealed + t->sealed, p, k);
         t->sealed += k;
         p += k;
         left -= k;
-        if (t->sealed == TLS_SEALED_SIZE) {
+        if (t->sealed == LOOP_SEALED_SIZE) {
             send_sealed(t);
         }
     }
@@ -339,36 +339,6 @@ struct stream *tls_accept(struct loop *l, SSL_CTX *ctx, int fd, const void *earl
         buf_append(&t->raw, early, n);
         loop_defer(l, &t->pump);
     }
-    sock_watch(&t->k.s);
-    return &t->k.s;
-}
-
-static void tls_connected(struct sock *k)
-{
-    struct tls *t = of(&k->s);
-    pump_slice(t, NULL, 0); /* sends the ClientHello */
-}
-
-struct stream *tls_connect(struct loop *l, SSL_CTX *ctx, const char *name,
-                           const struct sock_addr *to)
-{
-    bool pending;
-    int fd = sock_open(to, &pending);
-    if (fd < 0) {
-        return NULL;
-    }
-    struct tls *t = tls_new(l, ctx, fd);
-    if (!t) {
-        return NULL;
-    }
-    SSL_set_connect_state(t->ssl);
-    if (name && (SSL_set_tlsext_host_name(t->ssl, name) != 1 || SSL_set1_host(t->ssl, name) != 1)) {
-        stream_close(&t->k.s);
-        errno = EINVAL;
-        return NULL;
-    }
-    t->k.connecting = true;
-    t->k.connected = tls_connected;
     sock_watch(&t->k.s);
     return &t->k.s;
 }

@@ -14,19 +14,11 @@
 
 #include "common/stream/sock.h"
 
-enum {
-    /* Room for one read's worth of plaintext with what TLS adds to each 16 KiB record. */
-    TLS_SEALED_SIZE = LOOP_READ_SIZE + 64 * 1024,
-};
-
 /* Server side on a connected descriptor; `early` are bytes already read from it. `ready` follows
  * when the handshake is done (the owner limits the time). NULL: fd is closed. */
 struct stream *tls_accept(struct loop *l, SSL_CTX *ctx, int fd, const void *early,
                           size_t n) MUST_CHECK;
-/* Client side: connects, then shakes hands with SNI and host name `name` set (NULL: none). */
-struct stream *tls_connect(struct loop *l, SSL_CTX *ctx, const char *name,
-                           const struct sock_addr *to) MUST_CHECK;
-/* Client side on a connected descriptor, with SNI and host name `name` set (NULL: none). */
+/* Client side on a connected, or connecting, descriptor, with SNI and host name `name` set (NULL: none). */
 struct stream *tls_client(struct loop *l, SSL_CTX *ctx, const char *name, int fd) MUST_CHECK;
 /* The SSL object, borrowed, e.g. for the peer's certificate. NULL when s is not TLS. */
 SSL *tls_ssl(struct stream *s);
