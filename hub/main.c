@@ -126,7 +126,6 @@ static int start(struct process *p, char *err, size_t errlen)
     if (!hub->frontend) {
         return -1;
     }
-    watch_signals(p);
     return 0;
 }
 
@@ -151,6 +150,7 @@ static int serve(struct process *p)
         hub_settings_free(&hub->settings);
         return code;
     }
+    watch_signals(p); /* first: a stop that comes while it starts is a stop, too */
     if (start(p, err, sizeof(err)) < 0) {
         log_error(&p->log, "hub", 0, "%s", err);
     } else {

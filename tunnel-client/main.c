@@ -151,6 +151,7 @@ static int serve(struct process *p)
     if (loop_init(&p->loop, &p->log) < 0) {
         return EXIT_CODE_SETTINGS;
     }
+    watch_signals(p); /* first: a stop that comes while it starts is a stop, too */
     SSL_CTX *tls = session_tls(p->set, &p->log, &off, err, sizeof(err));
     if (!tls && !off) {
         log_error(&p->log, "settings", 0, "%s", err);
@@ -158,7 +159,6 @@ static int serve(struct process *p)
     } else {
         p->resolver = resolver_new(&p->loop);
         p->session = session_new(&p->loop, p->resolver, p->set, tls, on_failed, p);
-        watch_signals(p);
         loop_run(&p->loop);
         session_free(p->session);
         log_info(&p->log, "client", 0, "stopped");
