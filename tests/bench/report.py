@@ -250,9 +250,6 @@ def compose(data, programs, command):
         machine(programs), "",
         "## Targets\n",
         target_table(data), "",
-        "For comparison, HaRP on such a machine: 31 CPU seconds per 100k requests on the hub's "
-        "side, 140 MB idle, 1.3 s to the first answer; frp's tunnel reaches 0.25 x HAProxy's "
-        "download.\n",
         "## Scenarios\n",
         scenario_tables(data), "",
         "## Start and memory\n",
