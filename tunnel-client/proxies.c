@@ -107,12 +107,12 @@ void proxies_on_resp(struct session *s, const struct frp_new_proxy_resp *m)
         }
         if (m->error.n > 0) {
             p->state = PROXY_REFUSED;
-            log_warning(s->log, "proxy", 0, "proxy %s refused: %.*s; next try in %d s",
+            log_warning(s->log, "session", 0, "proxy %s refused: %.*s; next try in %d s",
                         p->set->name, (int)MIN(m->error.n, 200), m->error.p, PROXY_RETRY_MS / 1000);
             timer_set(s->loop, &p->retry, PROXY_RETRY_MS);
         } else {
             p->state = PROXY_OPEN;
-            log_info(s->log, "proxy", 0, "proxy %s ready at port %u", p->set->name,
+            log_info(s->log, "session", 0, "proxy %s ready at port %u", p->set->name,
                      p->set->remote_port);
         }
         return;
