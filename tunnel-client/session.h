@@ -66,7 +66,7 @@ struct session {
     struct yamux *yamux;      /* NULL with tcpMux off */
     struct stream *control;
     struct frp_control crypt;
-    bool clear;       /* LoginResp is still to come: nothing is encrypted */
+    bool clear; /* LoginResp is still to come: nothing is encrypted */
     char run_id[SESSION_RUN_ID_MAX + 1];
     bool ever; /* logged in at least once */
     struct backoff backoff;

@@ -35,7 +35,7 @@ static uint32_t slot_of(const struct yamux *y, uint32_t id)
     return (id * 2654435761U) >> 7 & (y->cap - 1);
 }
 
-static struct ystream *yamux_find(const struct yamux *y, uint32_t id)
+struct ystream *yamux_find(const struct yamux *y, uint32_t id)
 {
     if (y->cap == 0) {
         return NULL;

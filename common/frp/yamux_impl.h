@@ -58,6 +58,7 @@ struct ystream {
 };
 
 /* yamux.c */
+struct ystream *yamux_find(const struct yamux *y, uint32_t id);
 void yamux_table_add(struct yamux *y, struct ystream *st);
 void yamux_table_remove(struct yamux *y, struct ystream *st);
 void yamux_send(struct yamux *y, uint8_t type, uint16_t flags, uint32_t id, uint32_t length);

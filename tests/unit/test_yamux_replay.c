@@ -156,14 +156,20 @@ static void compare(struct replay *r)
     pings_seen += ours.pongs;
 }
 
+static int nibble(char c)
+{
+    const char digits[] = "0123456789abcdef";
+    const char *at = memchr(digits, c, 16);
+    assert_non_null(at);
+    return (int)(at - digits);
+}
+
 static char *unhex(struct str hex, size_t *n)
 {
     char *out = xmalloc(hex.n / 2);
     *n = hex.n / 2;
     for (size_t i = 0; i < *n; i++) {
-        unsigned byte;
-        assert_int_equal(sscanf(hex.p + 2 * i, "%2x", &byte), 1);
-        out[i] = (char)byte;
+        out[i] = (char)(nibble(hex.p[2 * i]) << 4 | nibble(hex.p[2 * i + 1]));
     }
     return out;
 }
