@@ -51,9 +51,12 @@ void tunnel_conn_end(struct tunnel_conn *c, const char *why)
     if (c->dead) {
         return;
     }
-    if (c->stage != CONN_MUX || !c->tunnel) {
+    if (c->stranger) {
         log_info(c->ts->hub->log, "tunnel", c->id, "connection from %s ended before a login: %s",
                  ip_format(&c->addr, text), why);
+    } else if (c->mux) {
+        log_debug(c->ts->hub->log, "tunnel", c->id, "stream ended before its first message: %s",
+                  why);
     }
     c->dead = true;
     if (c->tunnel) {
