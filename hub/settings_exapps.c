@@ -15,22 +15,6 @@ struct context {
     struct config_report *report;
 };
 
-static int fail_at(const struct context *c, const config_setting_t *node, const char *problem)
-{
-    char where[CONFIG_WHERE_MAX];
-
-    return config_fail(c->report, "%s: %s", config_file_where(c->file, node, where), problem);
-}
-
-static int fail_value(const struct context *c, const config_setting_t *node, struct str value,
-                      const char *problem)
-{
-    char where[CONFIG_WHERE_MAX], shown[CONFIG_SHOW_MAX];
-
-    return config_fail(c->report, "%s: %s %s", config_file_where(c->file, node, where),
-                       config_show(shown, value), problem);
-}
-
 static config_setting_t *element(const config_setting_t *list, int i)
 {
     return config_setting_get_elem((config_setting_t *)list, (unsigned)i);
@@ -74,7 +58,8 @@ static int check_members(const struct context *c, const config_setting_t *group,
         while (*k && strcmp(*k, config_setting_name(node)) != 0)
             k++;
         if (!*k)
-            return fail_at(c, node, "unknown setting of an ExApp; see --print-config");
+            return config_file_fail(c->file, c->report, node,
+                                    "unknown setting of an ExApp; see --print-config");
     }
     return 0;
 }
@@ -82,7 +67,7 @@ static int check_members(const struct context *c, const config_setting_t *group,
 static int copy(const struct context *c, const config_setting_t *node, struct str text, char **out)
 {
     *out = strndup(text.n ? text.p : "", text.n);
-    return *out ? 0 : fail_at(c, node, "out of memory");
+    return *out ? 0 : config_file_fail(c->file, c->report, node, "out of memory");
 }
 
 /* A string member that must be there unless `def` is given. */
@@ -99,10 +84,10 @@ static int take_string(const struct context *c, const config_setting_t *group, c
         return config_fail(c->report, "%s: an ExApp or route lacks %s",
                            config_file_where(c->file, group, where), name);
     if (config_setting_type(node) != CONFIG_TYPE_STRING)
-        return fail_at(c, node, "write a string in double quotes");
+        return config_file_fail(c->file, c->report, node, "write a string in double quotes");
     text = str_of(config_setting_get_string(node));
     if (text.n == 0)
-        return fail_at(c, node, "must not be empty");
+        return config_file_fail(c->file, c->report, node, "must not be empty");
     if (text.n > max || !value_is_printable(text))
         return config_fail(c->report, "%s: must be printable ASCII of at most %zu bytes",
                            config_file_where(c->file, node, where), max);
@@ -132,9 +117,10 @@ static int load_statuses(const struct context *c, const config_setting_t *list,
                          struct hub_route *route)
 {
     if (!is_sequence(list))
-        return fail_at(c, list, "write a list of status numbers, as in [401, 403]");
+        return config_file_fail(c->file, c->report, list,
+                                "write a list of status numbers, as in [401, 403]");
     if (config_setting_length(list) > HUB_ROUTE_STATUS_MAX)
-        return fail_at(c, list, "more than 16 status numbers");
+        return config_file_fail(c->file, c->report, list, "more than 16 status numbers");
     for (int i = 0; i < config_setting_length(list); i++) {
         int status = 0;
 
@@ -153,13 +139,15 @@ static int load_route(const struct context *c, const config_setting_t *group,
     int level = 0;
 
     if (!config_setting_is_group(group))
-        return fail_at(c, group, "a route is a group: { url = \"...\"; access_level = 0; }");
+        return config_file_fail(c->file, c->report, group,
+                                "a route is a group: { url = \"...\"; access_level = 0; }");
     if (check_members(c, group, known) != 0 ||
         take_string(c, group, "url", NULL, HUB_ROUTE_URL_MAX, &route->url) != 0)
         return -1;
     node = member(group, "access_level");
     if (!node)
-        return fail_at(c, group, "a route lacks access_level: 0 public, 1 user, 2 admin");
+        return config_file_fail(c->file, c->report, group,
+                                "a route lacks access_level: 0 public, 1 user, 2 admin");
     if (take_int(c, node, HUB_ACCESS_PUBLIC, HUB_ACCESS_ADMIN, &level) != 0)
         return -1;
     route->access_level = (enum hub_access_level)level;
@@ -174,12 +162,13 @@ static int load_routes(const struct context *c, const config_setting_t *group,
     int n = list && is_sequence(list) ? config_setting_length(list) : 0;
 
     if (n == 0)
-        return fail_at(c, list ? list : group, "an ExApp needs a list of at least one route");
+        return config_file_fail(c->file, c->report, list ? list : group,
+                                "an ExApp needs a list of at least one route");
     if (n > HUB_ROUTES_MAX)
-        return fail_at(c, list, "more than 256 routes");
+        return config_file_fail(c->file, c->report, list, "more than 256 routes");
     app->routes = calloc((size_t)n, sizeof(*app->routes));
     if (!app->routes)
-        return fail_at(c, list, "out of memory");
+        return config_file_fail(c->file, c->report, list, "out of memory");
     for (int i = 0; i < n; i++) {
         app->routes_n++;
         if (load_route(c, element(list, i), &app->routes[i]) != 0)
@@ -198,15 +187,17 @@ static int load_id(const struct context *c, const config_setting_t *group,
         return -1;
     id = str_of(app->id);
     if (!hub_exapp_id_valid(id))
-        return fail_value(c, member(group, "id"), id,
-                          "is no ExApp id; write up to 64 of A-Z a-z 0-9 _ . - and not dots alone");
+        return config_file_fail_value(
+            c->file, c->report, member(group, "id"), id,
+            "is no ExApp id; write up to 64 of A-Z a-z 0-9 _ . - and not dots alone");
     if (str_eq_nocase(id, STR(RESERVED_ID)))
-        return fail_value(c, member(group, "id"), id, "is the name of AppAPI's own calls");
+        return config_file_fail_value(c->file, c->report, member(group, "id"), id,
+                                      "is the name of AppAPI's own calls");
     /* The app itself is already counted. */
     for (size_t i = 0; i + 1 < exapps->n; i++) {
         if (str_eq_nocase(id, str_of(exapps->apps[i].id)))
-            return fail_value(c, member(group, "id"), id,
-                              "is declared twice (upper and lower case are the same)");
+            return config_file_fail_value(c->file, c->report, member(group, "id"), id,
+                                          "is declared twice (upper and lower case are the same)");
     }
     for (char *z = app->id; *z; z++) {
         if (*z >= 'A' && *z <= 'Z')
@@ -223,18 +214,20 @@ static int load_app(const struct context *c, const config_setting_t *group,
     int port = 0;
 
     if (!config_setting_is_group(group))
-        return fail_at(c, group, "an ExApp is a group: { id = \"...\"; token = \"...\"; ... }");
+        return config_file_fail(c->file, c->report, group,
+                                "an ExApp is a group: { id = \"...\"; token = \"...\"; ... }");
     if (check_members(c, group, known) != 0 || load_id(c, group, exapps, app) != 0 ||
         take_string(c, group, "token", NULL, TEXT_MAX, &app->token) != 0 ||
         take_string(c, group, "version", NULL, TEXT_MAX, &app->version) != 0 ||
         take_string(c, group, "host", DEFAULT_HOST, TEXT_MAX, &app->host) != 0)
         return -1;
     if (!value_is_host(str_of(app->host)))
-        return fail_value(c, member(group, "host"), str_of(app->host),
-                          "is no host; write a name or an IP address, without port and brackets");
+        return config_file_fail_value(
+            c->file, c->report, member(group, "host"), str_of(app->host),
+            "is no host; write a name or an IP address, without port and brackets");
     node = member(group, "port");
     if (!node)
-        return fail_at(c, group, "an ExApp lacks port");
+        return config_file_fail(c->file, c->report, group, "an ExApp lacks port");
     if (take_int(c, node, 1, UINT16_MAX, &port) != 0)
         return -1;
     app->port = (uint16_t)port;
@@ -252,13 +245,14 @@ int hub_exapps_load(struct hub_exapps *exapps, const struct config_file *file,
     if (!list)
         return 0;
     if (!config_setting_is_list(list))
-        return fail_at(&c, list, "write a list of groups: ( { ... }, { ... } )");
+        return config_file_fail(c.file, c.report, list,
+                                "write a list of groups: ( { ... }, { ... } )");
     n = config_setting_length(list);
     if (n > HUB_EXAPPS_MAX)
-        return fail_at(&c, list, "more than 256 ExApps");
+        return config_file_fail(c.file, c.report, list, "more than 256 ExApps");
     exapps->apps = calloc((size_t)MAX(n, 1), sizeof(*exapps->apps));
     if (!exapps->apps)
-        return fail_at(&c, list, "out of memory");
+        return config_file_fail(c.file, c.report, list, "out of memory");
     for (int i = 0; i < n; i++) {
         exapps->n++;
         if (load_app(&c, element(list, i), exapps, &exapps->apps[i]) != 0) {

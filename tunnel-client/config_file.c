@@ -11,22 +11,6 @@ struct context {
     struct tunnel_proxy *proxy;
 };
 
-static int fail_at(const struct context *c, const config_setting_t *node, const char *problem)
-{
-    char where[CONFIG_WHERE_MAX];
-
-    return config_fail(c->report, "%s: %s", config_file_where(c->file, node, where), problem);
-}
-
-static int fail_value(const struct context *c, const config_setting_t *node, struct str value,
-                      const char *problem)
-{
-    char where[CONFIG_WHERE_MAX], shown[CONFIG_SHOW_MAX];
-
-    return config_fail(c->report, "%s: %s %s", config_file_where(c->file, node, where),
-                       config_show(shown, value), problem);
-}
-
 static int set_text(const struct context *c, const config_setting_t *node, char **to,
                     struct str text)
 {
@@ -43,13 +27,15 @@ static int read_name(const struct context *c, const config_setting_t *node, stru
 static int read_type(const struct context *c, const config_setting_t *node, struct str text)
 {
     return str_eq(text, STR("tcp")) ? 0
-                                    : fail_value(c, node, text, "is not supported; write \"tcp\"");
+                                    : config_file_fail_value(c->file, c->report, node, text,
+                                                             "is not supported; write \"tcp\"");
 }
 
 static int read_remote_port(const struct context *c, const config_setting_t *node, struct str text)
 {
     if (value_parse_port(text, &c->proxy->remote_port) != 0)
-        return fail_value(c, node, text, "is no port; write a whole number from 1 to 65535");
+        return config_file_fail_value(c->file, c->report, node, text,
+                                      "is no port; write a whole number from 1 to 65535");
     return 0;
 }
 
@@ -65,16 +51,16 @@ static int read_local(const struct context *c, const config_setting_t *node, str
         return set_text(c, node, &c->proxy->unix_path,
                         (struct str){text.p + prefix, text.n - prefix});
     if (!colon)
-        return fail_value(c, node, text, remedy);
+        return config_file_fail_value(c->file, c->report, node, text, remedy);
     host = (struct str){text.p, (size_t)(colon - text.p)};
     if (host.n > 2 && host.p[0] == '[' && host.p[host.n - 1] == ']')
         host = (struct str){host.p + 1, host.n - 2};
     else if (memchr(host.p, ':', host.n))
-        return fail_value(c, node, text, remedy);
+        return config_file_fail_value(c->file, c->report, node, text, remedy);
     if (!value_is_host(host) ||
         value_parse_port((struct str){colon + 1, (size_t)(text.p + text.n - colon - 1)},
                          &c->proxy->local_port) != 0)
-        return fail_value(c, node, text, remedy);
+        return config_file_fail_value(c->file, c->report, node, text, remedy);
     return set_text(c, node, &c->proxy->local_host, host);
 }
 
@@ -83,7 +69,8 @@ static int read_bool(const struct context *c, const config_setting_t *node, stru
 {
     return value_parse_bool(text, to) == 0
                ? 0
-               : fail_value(c, node, text, "is neither true nor false; write one of them");
+               : config_file_fail_value(c->file, c->report, node, text,
+                                        "is neither true nor false; write one of them");
 }
 
 static int read_encryption(const struct context *c, const config_setting_t *node, struct str text)
@@ -119,7 +106,8 @@ static int read_proxy(struct context *c, const config_setting_t *group)
 
     config_file_where(c->file, group, where);
     if (!config_setting_is_group(group))
-        return fail_at(c, group, "a proxy is a group: { name = \"...\"; remote_port = ...; }");
+        return config_file_fail(c->file, c->report, group,
+                                "a proxy is a group: { name = \"...\"; remote_port = ...; }");
     c->proxy = tunnel_config_add_proxy(c->config, where, c->report);
     if (!c->proxy)
         return -1;
@@ -131,9 +119,11 @@ static int read_proxy(struct context *c, const config_setting_t *group)
         while (m < ARRAY_LEN(MEMBERS) && strcmp(MEMBERS[m].name, config_setting_name(node)) != 0)
             m++;
         if (m == ARRAY_LEN(MEMBERS))
-            return fail_at(c, node, "unknown setting of a proxy; see --print-config");
+            return config_file_fail(c->file, c->report, node,
+                                    "unknown setting of a proxy; see --print-config");
         if (config_setting_is_aggregate(node))
-            return fail_at(c, node, "write one value here, not a group or a list");
+            return config_file_fail(c->file, c->report, node,
+                                    "write one value here, not a group or a list");
         if (MEMBERS[m].read(c, node, config_file_text(node, buf)) != 0)
             return -1;
     }
@@ -145,14 +135,14 @@ static int read_metas(const struct context *c, const config_setting_t *group)
     char where[CONFIG_WHERE_MAX];
 
     if (!config_setting_is_group(group))
-        return fail_at(c, group, "write a group: { name = \"text\"; }");
+        return config_file_fail(c->file, c->report, group, "write a group: { name = \"text\"; }");
     for (int i = 0; i < config_setting_length(group); i++) {
         const config_setting_t *node = element(group, i);
 
         if (config_setting_type(node) != CONFIG_TYPE_STRING)
-            return fail_at(c, node, "write a string in double quotes");
+            return config_file_fail(c->file, c->report, node, "write a string in double quotes");
         if (strcmp(config_setting_name(node), "token") == 0)
-            return fail_at(c, node, "the token is set with shared_key");
+            return config_file_fail(c->file, c->report, node, "the token is set with shared_key");
         if (tunnel_config_add_meta(c->config, str_of(config_setting_name(node)),
                                    str_of(config_setting_get_string(node)),
                                    config_file_where(c->file, node, where), c->report) != 0)
@@ -173,7 +163,8 @@ int tunnel_config_load_lists(struct tunnel_config *config, const struct config_f
     if (!proxies)
         return 0;
     if (!config_setting_is_list(proxies))
-        return fail_at(&c, proxies, "write a list of groups: ( { ... }, { ... } )");
+        return config_file_fail(c.file, c.report, proxies,
+                                "write a list of groups: ( { ... }, { ... } )");
     for (int i = 0; i < config_setting_length(proxies); i++) {
         if (read_proxy(&c, element(proxies, i)) != 0)
             return -1;

@@ -146,6 +146,23 @@ const char *config_file_where(const struct config_file *file, const config_setti
     return buf;
 }
 
+int config_file_fail(const struct config_file *file, struct config_report *report,
+                     const config_setting_t *setting, const char *problem)
+{
+    char where[CONFIG_WHERE_MAX];
+
+    return config_fail(report, "%s: %s", config_file_where(file, setting, where), problem);
+}
+
+int config_file_fail_value(const struct config_file *file, struct config_report *report,
+                           const config_setting_t *setting, struct str value, const char *problem)
+{
+    char where[CONFIG_WHERE_MAX], shown[CONFIG_SHOW_MAX];
+
+    return config_fail(report, "%s: %s %s", config_file_where(file, setting, where),
+                       config_show(shown, value), problem);
+}
+
 struct str config_file_text(const config_setting_t *setting, char *buf)
 {
     switch (config_setting_type(setting)) {

@@ -35,6 +35,13 @@ void config_wipe_free(char *p, size_t n);
 const char *config_file_where(const struct config_file *file, const config_setting_t *setting,
                               char *buf);
 
+/* Reports a problem with a setting, `hub.cfg:12: name: problem`, or with its value, which is then
+ * shown. Return -1 as config_fail does. */
+int config_file_fail(const struct config_file *file, struct config_report *report,
+                     const config_setting_t *setting, const char *problem);
+int config_file_fail_value(const struct config_file *file, struct config_report *report,
+                           const config_setting_t *setting, struct str value, const char *problem);
+
 /* A scalar setting as the text a user would have written in the environment: strings as they are,
  * numbers in decimal, booleans as true or false. `buf` (64 bytes) holds what is not a string.
  * {NULL, 0} if the setting is a group, a list or an array. */
