@@ -169,6 +169,9 @@ static void on_new_proxy(struct tunnel *t, const struct frp_new_proxy *p)
         log_info(t->ts->hub->log, "tunnel", t->id, "proxy %s offers port %u", t->name, t->port);
     }
     tunnel_send(t, &out);
+    if (!error && t->pool > t->ready_n + t->asked) {
+        tunnel_work_ask(t, t->pool - t->ready_n - t->asked); /* a proxy before it used them up */
+    }
 }
 
 static void on_close_proxy(struct tunnel *t, struct str name)

@@ -63,6 +63,21 @@ def test_pool_is_asked_for_after_the_login(site, mux, offered, setting, expected
 
 
 @both
+def test_pool_is_asked_for_again_with_a_new_proxy(site, mux):
+    """CloseProxy drops what was ready; the next proxy of the session finds a full pool."""
+    _hub, client = peer(site, mux, pool=2)
+    assert asked(client) == 2
+    ready = [client.work(), client.work()]
+    client.pinged()
+    client.control.send(CLOSE_PROXY, proxy_name="sample")
+    for stream in ready:
+        stream.wait_end()
+    assert asked(client) == 0
+    client.proxy("sample", 23005)
+    assert asked(client) == 2
+
+
+@both
 def test_pool_is_refilled_by_one_for_each_taken(site, mux):
     hub, client = peer(site, mux, pool=2)
     assert asked(client) == 2
