@@ -43,23 +43,9 @@ void addresses_free(struct addresses *a)
     free(a);
 }
 
-static struct ip_addr key_of(const struct ip_addr *ip)
-{
-    struct ip_addr key = *ip;
-    if (!ip_is_v4(&key)) {
-        ip_mask(&key, 64);
-    }
-    return key;
-}
-
 static struct entry **find(const struct addresses *a, const struct ip_addr *key)
 {
-    uint64_t w[2];
-    memcpy(w, key->b, sizeof(w));
-    uint64_t h = (w[0] ^ a->seed[0]) * 0x9E3779B97F4A7C15U;
-    h = (h ^ (h >> 29) ^ w[1] ^ a->seed[1]) * 0xBF58476D1CE4E5B9U;
-    h ^= h >> 32;
-    struct entry **at = (struct entry **)&a->bucket[h % BUCKETS];
+    struct entry **at = (struct entry **)&a->bucket[ip_hash(key, a->seed) % BUCKETS];
     while (*at && !ip_equal(&(*at)->ip, key)) {
         at = &(*at)->next;
     }
@@ -68,7 +54,7 @@ static struct entry **find(const struct addresses *a, const struct ip_addr *key)
 
 bool addresses_enter(struct addresses *a, const struct ip_addr *ip, int64_t max)
 {
-    struct ip_addr key = key_of(ip);
+    struct ip_addr key = ip_client(ip);
     struct entry **at = find(a, &key);
     if (*at && max > 0 && (*at)->n >= max) {
         return false;
@@ -83,7 +69,7 @@ bool addresses_enter(struct addresses *a, const struct ip_addr *ip, int64_t max)
 
 void addresses_leave(struct addresses *a, const struct ip_addr *ip)
 {
-    struct ip_addr key = key_of(ip);
+    struct ip_addr key = ip_client(ip);
     struct entry **at = find(a, &key);
     struct entry *e = *at;
     if (e && --e->n == 0) {
@@ -94,7 +80,7 @@ void addresses_leave(struct addresses *a, const struct ip_addr *ip)
 
 unsigned addresses_count(const struct addresses *a, const struct ip_addr *ip)
 {
-    struct ip_addr key = key_of(ip);
+    struct ip_addr key = ip_client(ip);
     struct entry *e = *find(a, &key);
     return e ? e->n : 0;
 }

@@ -75,3 +75,28 @@ void ip_mask(struct ip_addr *ip, unsigned prefix)
         ip->b[i] = (uint8_t)(ip->b[i] & (0xFF00U >> keep));
     }
 }
+
+struct ip_addr ip_client(const struct ip_addr *ip)
+{
+    struct ip_addr key = *ip;
+
+    if (!ip_is_v4(&key))
+        ip_mask(&key, 64);
+    return key;
+}
+
+/* Both halves of the product, so that each bit of a and b reaches the low ones. */
+static uint64_t fold(uint64_t a, uint64_t b)
+{
+    unsigned __int128 product = (unsigned __int128)a * b;
+
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+uint64_t ip_hash(const struct ip_addr *ip, const uint64_t seed[2])
+{
+    uint64_t w[2];
+
+    memcpy(w, ip->b, sizeof(w));
+    return fold(fold(w[0] ^ seed[0], w[1] ^ seed[1]) ^ seed[0], 0x9E3779B97F4A7C15U);
+}

@@ -35,4 +35,10 @@ bool ip_equal(const struct ip_addr *a, const struct ip_addr *b);
  * An IPv6 client is known by its /64: ip_mask(&ip, 64). */
 void ip_mask(struct ip_addr *ip, unsigned prefix);
 
+/* What a client is known by: the address, of IPv6 the /64. Every host can have all of one. */
+struct ip_addr ip_client(const struct ip_addr *ip);
+
+/* For tables. The seed is random, so that nobody can choose addresses that collide. */
+uint64_t ip_hash(const struct ip_addr *ip, const uint64_t seed[2]);
+
 #endif

@@ -151,6 +151,28 @@ static void keeps_many_apart(void **state)
     addresses_free(a); /* with what is left in it */
 }
 
+/* The low bits choose the bucket: whichever bytes of an address vary, they must differ. */
+static void neighbours_spread_over_all_buckets(void **state)
+{
+    enum { MANY = 65536, BUCKETS = 4096 };
+    static const uint64_t seed[2] = {0x0123456789ABCDEF, 0xFEDCBA9876543210};
+    (void)state;
+    for (unsigned first = 0; first < 15; first++) {
+        static unsigned count[BUCKETS];
+        memset(count, 0, sizeof(count));
+        for (unsigned i = 0; i < MANY; i++) {
+            struct ip_addr at;
+            assert_int_equal(ip_parse(STR("2001:db8::"), &at), 0);
+            at.b[first] = (uint8_t)(i >> 8);
+            at.b[first + 1] = (uint8_t)i;
+            unsigned n = ++count[ip_hash(&at, seed) % BUCKETS];
+            if (n > 8 * MANY / BUCKETS) {
+                fail_msg("bytes %u and %u leave one bucket with %u", first, first + 1, n);
+            }
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -160,6 +182,7 @@ int main(void)
         cmocka_unit_test(leaving_gives_the_place_back),
         cmocka_unit_test(leaving_without_entering_does_no_harm),
         cmocka_unit_test(keeps_many_apart),
+        cmocka_unit_test(neighbours_spread_over_all_buckets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
