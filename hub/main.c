@@ -114,7 +114,7 @@ static int declare_exapps(struct hub *hub, char *err, size_t errlen)
 static int start(struct process *p, char *err, size_t errlen)
 {
     struct hub *hub = &p->hub;
-    hub->resolver = resolver_new(&hub->loop);
+    hub->resolver = resolver_new(&hub->loop, RESOLVER_LIMIT_MS);
     if (declare_exapps(hub, err, errlen) < 0) {
         return -1;
     }

@@ -157,7 +157,7 @@ static int serve(struct process *p)
         log_error(&p->log, "settings", 0, "%s", err);
         p->code = EXIT_CODE_SETTINGS;
     } else {
-        p->resolver = resolver_new(&p->loop);
+        p->resolver = resolver_new(&p->loop, RESOLVER_LIMIT_MS);
         p->session = session_new(&p->loop, p->resolver, p->set, tls, on_failed, p);
         loop_run(&p->loop);
         session_free(p->session);

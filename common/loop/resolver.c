@@ -5,6 +5,9 @@
 #include <stdlib.h>
 
 #include "common/base/buf.h"
+#include "common/base/list.h"
+
+struct question;
 
 struct name {
     struct name *next;
@@ -15,22 +18,35 @@ struct name {
 
 struct resolver {
     struct loop *loop;
+    uint64_t limit;
     struct name *names;
     unsigned n;
+    struct question *questions;
+};
+
+/* A question on its way to the system; one for all who ask for that name meanwhile, as each takes one
+ * of libuv's few threads for as long as the system's resolver likes. */
+struct question {
+    uv_getaddrinfo_t req;
+    struct question *next;
+    struct resolver *resolver; /* NULL: nobody waits, and the resolver may be gone */
+    struct list_link *waits;   /* of lookups */
+    struct timer limit;
+    char *host;
 };
 
 struct lookup {
-    uv_getaddrinfo_t req;
-    struct resolver *resolver; /* NULL: cancelled, and the resolver may be gone */
-    char *host;
+    struct list_link link;
+    struct question *question;
     resolver_done *done;
     void *owner;
 };
 
-struct resolver *resolver_new(struct loop *l)
+struct resolver *resolver_new(struct loop *l, uint64_t limit)
 {
     struct resolver *r = xcalloc(1, sizeof(*r));
     r->loop = l;
+    r->limit = limit;
     return r;
 }
 
@@ -83,9 +99,41 @@ static void remember(struct resolver *r, const char *host, const struct resolved
     r->n++;
 }
 
+/* Nobody joins it from here on. */
+static void forget(struct question *q)
+{
+    struct question **at = &q->resolver->questions;
+    while (*at != q) {
+        at = &(*at)->next;
+    }
+    *at = q->next;
+    timer_remove(q->resolver->loop, &q->limit);
+    q->resolver = NULL;
+}
+
+/* Tells all who wait; the question is answered. */
+static void tell(struct question *q, const struct resolved *answer)
+{
+    struct list_link *link;
+    forget(q);
+    while ((link = list_take(&q->waits))) {
+        struct lookup *wait = CONTAINER_OF(link, struct lookup, link);
+        wait->done(wait->owner, answer);
+        free(wait);
+    }
+}
+
+/* The system's resolver goes on in its thread, and on_result comes when it ends. */
+static void limit_fire(struct timer *t)
+{
+    static const struct resolved late = {.timed_out = true,
+                                         .why = "looking the name up took too long"};
+    tell(CONTAINER_OF(t, struct question, limit), &late);
+}
+
 static void on_result(uv_getaddrinfo_t *req, int status, struct addrinfo *list)
 {
-    struct lookup *q = CONTAINER_OF(req, struct lookup, req);
+    struct question *q = CONTAINER_OF(req, struct question, req);
     struct resolved answer = {.n = 0};
     if (q->resolver) {
         for (struct addrinfo *a = list; status == 0 && a && answer.n < RESOLVER_MAX_ADDRS;
@@ -98,7 +146,7 @@ static void on_result(uv_getaddrinfo_t *req, int status, struct addrinfo *list)
         } else {
             answer.why = status < 0 ? uv_strerror(status) : "the name has no address";
         }
-        q->done(q->owner, &answer);
+        tell(q, &answer);
     }
     uv_freeaddrinfo(list);
     free(q->host);
@@ -123,6 +171,25 @@ static bool literal(const char *host, struct resolved *r)
     return true;
 }
 
+static struct question *ask(struct resolver *r, const char *host, int *err)
+{
+    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+    struct question *q = xcalloc(1, sizeof(*q));
+    q->host = xstrndup(host, strlen(host));
+    *err = uv_getaddrinfo(&r->loop->uv, &q->req, on_result, host, NULL, &hints);
+    if (*err != 0) {
+        free(q->host);
+        free(q);
+        return NULL;
+    }
+    q->resolver = r;
+    q->next = r->questions;
+    r->questions = q;
+    q->limit.fire = limit_fire;
+    timer_set(r->loop, &q->limit, r->limit);
+    return q;
+}
+
 struct lookup *resolver_ask(struct resolver *r, const char *host, struct resolved *now,
                             resolver_done *done, void *owner)
 {
@@ -134,25 +201,32 @@ struct lookup *resolver_ask(struct resolver *r, const char *host, struct resolve
         *now = *known;
         return NULL;
     }
-    struct lookup *q = xcalloc(1, sizeof(*q));
-    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
-    q->resolver = r;
-    q->host = xstrndup(host, strlen(host));
-    q->done = done;
-    q->owner = owner;
-    int err = uv_getaddrinfo(&r->loop->uv, &q->req, on_result, host, NULL, &hints);
-    if (err != 0) {
-        free(q->host);
-        free(q);
-        memset(now, 0, sizeof(*now));
-        now->why = uv_strerror(err);
-        return NULL;
+    struct question *q = r->questions;
+    while (q && strcasecmp(q->host, host) != 0) {
+        q = q->next;
     }
-    return q;
+    if (!q) {
+        int err = 0;
+        q = ask(r, host, &err);
+        if (!q) {
+            memset(now, 0, sizeof(*now));
+            now->why = uv_strerror(err);
+            return NULL;
+        }
+    }
+    struct lookup *wait = xcalloc(1, sizeof(*wait));
+    *wait = (struct lookup){.question = q, .done = done, .owner = owner};
+    list_add(&q->waits, &wait->link);
+    return wait;
 }
 
-void resolver_cancel(struct lookup *q)
+void resolver_cancel(struct lookup *wait)
 {
-    q->resolver = NULL; /* on_result still comes, and frees it */
-    uv_cancel((uv_req_t *)&q->req);
+    struct question *q = wait->question;
+    list_remove(&wait->link);
+    free(wait);
+    if (!q->waits && q->resolver) {
+        forget(q);
+        uv_cancel((uv_req_t *)&q->req); /* on_result still comes, and frees it */
+    }
 }

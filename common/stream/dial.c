@@ -122,7 +122,7 @@ static void try_next(struct dial *d)
         failed(a, strerror(errno));
     }
     if (d->running == 0) {
-        finish(d, NULL, false);
+        finish(d, NULL, d->found.timed_out);
     }
 }
 

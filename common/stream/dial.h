@@ -1,4 +1,5 @@
-/* dial.h - connects to host:port or a unix socket. For host:port it looks the name up off the loop, then tries its addresses in turn.
+/* dial.h - connects to host:port or a unix socket. For host:port it looks the name up (resolver.h),
+ * then tries its addresses in turn.
  *
  * Owned by the caller until `done` was called or dial_cancel. Both address families are tried, in
  * the resolver's order; the next one starts when the one before failed, or after 250 ms without an

@@ -84,7 +84,7 @@ static int setup(void **state)
     set->head_timeout = set->upstream_idle_timeout = 10000;
     set->upstream_idle_connections = 8;
     f->hub.tunnels = &f->tunnels;
-    f->hub.resolver = resolver_new(&f->hub.loop);
+    f->hub.resolver = resolver_new(&f->hub.loop, RESOLVER_LIMIT_MS);
     f->hub.frontend = frontend_start(&f->hub, err, sizeof(err));
     assert_non_null(f->hub.frontend);
     sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
