@@ -130,6 +130,11 @@ bool http_name_is_hop_by_hop(enum http_name id)
     }
 }
 
+bool http_name_is_hub(enum http_name id)
+{
+    return id >= HTTP_EX_APP_ID && id <= HTTP_DOCKER_ENGINE_PORT;
+}
+
 bool http_name_forbidden_in_trailer(enum http_name id)
 {
     /* Every name in the table has a reason to be there that forbids it in a trailer, too. */

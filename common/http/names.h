@@ -83,6 +83,9 @@ enum http_name http_name_lookup(struct str name);
  * the nearest proxy alone. Trailer is not one of them: trailers are passed on. */
 bool http_name_is_hop_by_hop(enum http_name id);
 
+/* The fields between AppAPI, hub and ExApp. */
+bool http_name_is_hub(enum http_name id);
+
 /* RFC 9110 6.5.1, all hop-by-hop fields, and the fields that tell who asks. */
 bool http_name_forbidden_in_trailer(enum http_name id);
 
