@@ -2,10 +2,23 @@
 
 #define ENV_CONFIG "HP_CONFIG"
 
+static void print_commands(const struct program *program, FILE *out)
+{
+    fputs("\nCommands, which do one thing with these settings and end:\n\n", out);
+    for (size_t i = 0; i < program->commands_n; i++) {
+        const struct program_command *c = &program->commands[i];
+
+        fprintf(out, "  %s%s%s\n      %s\n", c->name, *c->arguments ? " " : "", c->arguments,
+                c->help);
+    }
+}
+
 static int print_help(const struct program *program, FILE *out)
 {
+    fprintf(out, "Usage: %s [OPTION]...\n", program->name);
+    if (program->commands_n)
+        fprintf(out, "       %s [OPTION]... COMMAND [ARGUMENT]...\n", program->name);
     fprintf(out,
-            "Usage: %s [OPTION]...\n"
             "%s\n"
             "\n"
             "  -c, --config FILE   read settings from FILE (else from the file that " ENV_CONFIG
@@ -13,19 +26,24 @@ static int print_help(const struct program *program, FILE *out)
             "      --check-config  read all settings, say whether they are good, and end\n"
             "      --print-config  print an example configuration file with all settings\n"
             "  -h, --help          print this text\n"
-            "      --version       print the version\n"
-            "\n"
-            "Settings, by their name in the configuration file and, in brackets, in the\n"
-            "environment, with the default. The environment wins over the file.\n",
-            program->name, program->summary);
+            "      --version       print the version\n",
+            program->summary);
+    if (program->commands_n)
+        print_commands(program, out);
+    fputs("\n"
+          "Settings, by their name in the configuration file and, in brackets, in the\n"
+          "environment, with the default. The environment wins over the file.\n",
+          out);
     settings_help(program->settings, out);
     fputs("\n"
           "Exit codes: 0 ended well, 1 a setting is wrong or it could not start, 2 wrong usage.\n",
           out);
+    if (program->commands_n)
+        fputs("A command ends with 1, too, when it could not do what it was told.\n", out);
     return EXIT_CODE_OK;
 }
 
-static int usage_error(const struct program *program, FILE *err, const char *what, const char *arg)
+int options_usage_error(const struct program *program, FILE *err, const char *what, const char *arg)
 {
     fprintf(err, "%s: %s%s%s%s; try %s --help\n", program->name, what, arg ? " '" : "",
             arg ? arg : "", arg ? "'" : "", program->name);
@@ -36,13 +54,34 @@ static int take_config(struct options *options, const char *path, const struct p
                        FILE *err)
 {
     if (options->config[0])
-        return usage_error(program, err, "--config is given twice", NULL);
+        return options_usage_error(program, err, "--config is given twice", NULL);
     if (!path || !*path)
-        return usage_error(program, err, "--config needs the name of a file", NULL);
+        return options_usage_error(program, err, "--config needs the name of a file", NULL);
     if (strlen(path) >= sizeof(options->config))
-        return usage_error(program, err, "the name given to --config is too long", NULL);
+        return options_usage_error(program, err, "the name given to --config is too long", NULL);
     memcpy(options->config, path, strlen(path) + 1);
     return OPTIONS_RUN;
+}
+
+/* A word that is no option. */
+static int take_word(struct options *options, const char *word, const struct program *program,
+                     FILE *err)
+{
+    if (program->commands_n == 0)
+        return options_usage_error(program, err, "unexpected argument", word);
+    if (options->command) {
+        if (options->arguments_n == OPTIONS_ARGUMENTS_MAX)
+            return options_usage_error(program, err, "too many arguments, from", word);
+        options->arguments[options->arguments_n++] = word;
+        return OPTIONS_RUN;
+    }
+    for (size_t i = 0; i < program->commands_n; i++) {
+        if (strcmp(word, program->commands[i].name) == 0) {
+            options->command = &program->commands[i];
+            return OPTIONS_RUN;
+        }
+    }
+    return options_usage_error(program, err, "unknown command", word);
 }
 
 /* The value of an option in the same word, `--name=VALUE`; NULL if it is not that option. */
@@ -87,16 +126,17 @@ int options_parse(struct options *options, int argc, char *const *argv, char *co
             settings_print(program->settings, out, program->example_head, program->example_tail);
             return finish(EXIT_CODE_OK, out);
         } else if (arg[0] == '-')
-            rc = usage_error(program, err, "unknown option", arg);
+            rc = options_usage_error(program, err, "unknown option", arg);
         else
-            rc = usage_error(program, err, "unexpected argument", arg);
+            rc = take_word(options, arg, program, err);
         if (rc != OPTIONS_RUN)
             return rc;
     }
     from_env = settings_env(env, ENV_CONFIG);
     if (!options->config[0] && from_env.p) {
         if (from_env.n >= sizeof(options->config))
-            return usage_error(program, err, "the name in " ENV_CONFIG " is too long", NULL);
+            return options_usage_error(program, err, "the name in " ENV_CONFIG " is too long",
+                                       NULL);
         memcpy(options->config, from_env.p, from_env.n);
     }
     return OPTIONS_RUN;

@@ -1,8 +1,11 @@
 /* options.h - the command line that all programs share.
  *
  * Owns nothing. --help, --version and --print-config are answered here; the rest is for main.
- * Exit codes of every program: 0 ended well, 1 a setting is wrong or it could not start,
- * 2 wrong usage.
+ * A program may have commands: `harp-hub [OPTION]... bans lift 192.0.2.1` does one thing and ends.
+ * The first word that is no option is the command, the others are its arguments; options may stand
+ * anywhere, and mean the same as without a command.
+ * Exit codes of every program: 0 ended well, 1 a setting is wrong or it could not start (a command:
+ * could not do it), 2 wrong usage.
  */
 #ifndef HARP_CONFIG_OPTIONS_H
 #define HARP_CONFIG_OPTIONS_H
@@ -15,6 +18,13 @@
 
 #define OPTIONS_RUN (-1) /* what options_parse returns when the program is to go on */
 #define OPTIONS_PATH_MAX 4096
+#define OPTIONS_ARGUMENTS_MAX 8 /* of a command */
+
+struct program_command {
+    const char *name;      /* "bans" */
+    const char *arguments; /* as in --help: "[list|lift ADDRESS]"; may be "" */
+    const char *help;      /* one sentence */
+};
 
 struct program {
     const char *name; /* "harp-hub" */
@@ -23,12 +33,22 @@ struct program {
     const struct settings *settings;
     const char *example_head; /* around the settings of --print-config; may be NULL */
     const char *example_tail;
+    const struct program_command *commands;
+    size_t commands_n; /* 0: it has none */
 };
 
 struct options {
     char config[OPTIONS_PATH_MAX]; /* --config, else HP_CONFIG, else empty */
     bool check_config;             /* read the settings, say whether they are good, and end */
+    const struct program_command *command;        /* NULL: none, the program itself is to run */
+    const char *arguments[OPTIONS_ARGUMENTS_MAX]; /* words of argv */
+    size_t arguments_n;
 };
+
+/* The one way in which all say what is wrong with the command line; arg may be NULL. Returns
+ * EXIT_CODE_USAGE. */
+int options_usage_error(const struct program *program, FILE *err, const char *what,
+                        const char *arg);
 
 /* Returns OPTIONS_RUN, or the code to exit with after what was written to `out` or `err`. */
 int options_parse(struct options *options, int argc, char *const *argv, char *const *env,

@@ -224,6 +224,24 @@ bool value_is_host(struct str text)
     return !numeric;
 }
 
+int value_split_authority(struct str authority, struct str *host)
+{
+    const char *colon = authority.n ? memrchr(authority.p, ':', authority.n) : NULL;
+    uint16_t port;
+
+    *host = authority;
+    if (colon && authority.p[authority.n - 1] != ']') {
+        host->n = (size_t)(colon - authority.p);
+        if (value_parse_port((struct str){colon + 1, authority.n - host->n - 1}, &port) != 0)
+            return -1;
+    }
+    if (host->n > 2 && host->p[0] == '[' && host->p[host->n - 1] == ']') {
+        *host = (struct str){host->p + 1, host->n - 2};
+        return memchr(host->p, ':', host->n) ? 0 : -1;
+    }
+    return host->n > 0 && !memchr(host->p, ':', host->n) ? 0 : -1;
+}
+
 bool value_is_printable(struct str text)
 {
     for (size_t i = 0; i < text.n; i++) {

@@ -43,6 +43,10 @@ int value_parse_port(struct str text, uint16_t *port) MUST_CHECK;
  * brackets. A name of digits and dots only must be an IPv4 address. */
 bool value_is_host(struct str text);
 
+/* host[:port], as in a URL or a Host field, to the host; an IPv6 address stands in brackets there and
+ * loses them. What the host is made of is not looked at. -1: it has another form. */
+int value_split_authority(struct str authority, struct str *host) MUST_CHECK;
+
 /* Printable ASCII only. */
 bool value_is_printable(struct str text);
 

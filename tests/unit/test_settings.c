@@ -314,9 +314,9 @@ static void prints_an_example_of_all_settings(void **state)
 }
 
 /* Runs the command line; *out has both outputs, to be freed. */
-static int run_options(struct options *o, char *const *args, char *const *env, char **out)
+static int run_program(const struct program *program, struct options *o, char *const *args,
+                       char *const *env, char **out)
 {
-    const struct program program = {"prog", "1.2.3", "Does things.", &SETTINGS, NULL, NULL};
     size_t n = 0;
     FILE *f = open_memstream(out, &n);
     int argc = 0;
@@ -325,10 +325,30 @@ static int run_options(struct options *o, char *const *args, char *const *env, c
     assert_non_null(f);
     while (args[argc])
         argc++;
-    rc = options_parse(o, argc, args, env, &program, f, f);
+    rc = options_parse(o, argc, args, env, program, f, f);
     fclose(f);
     return rc;
 }
+
+static int run_options(struct options *o, char *const *args, char *const *env, char **out)
+{
+    const struct program program = {
+        .name = "prog", .version = "1.2.3", .summary = "Does things.", .settings = &SETTINGS};
+
+    return run_program(&program, o, args, env, out);
+}
+
+static const struct program_command COMMANDS[] = {
+    {"bans", "[list|lift ADDRESS]", "Lists things."},
+    {"status", "", "Tells the state."},
+};
+
+static const struct program WITH_COMMANDS = {.name = "prog",
+                                             .version = "1.2.3",
+                                             .summary = "Does things.",
+                                             .settings = &SETTINGS,
+                                             .commands = COMMANDS,
+                                             .commands_n = ARRAY_LEN(COMMANDS)};
 
 static void reads_the_command_line(void **state)
 {
@@ -381,6 +401,79 @@ static void reads_the_command_line(void **state)
     }
 }
 
+static void reads_a_command_and_its_arguments(void **state)
+{
+    static const struct {
+        const char *args[12];
+        int rc;
+        const char *command; /* NULL: none */
+        const char *arguments;
+        const char *config;
+        const char *out;
+    } cases[] = {
+        {{"prog", NULL}, OPTIONS_RUN, NULL, "", "", ""},
+        {{"prog", "status", NULL}, OPTIONS_RUN, "status", "", "", ""},
+        {{"prog", "bans", "lift", "::1", NULL}, OPTIONS_RUN, "bans", " lift ::1", "", ""},
+        {{"prog", "-c", "a", "bans", "list", NULL}, OPTIONS_RUN, "bans", " list", "a", ""},
+        {{"prog", "bans", "--config=a", "list", NULL}, OPTIONS_RUN, "bans", " list", "a", ""},
+        {{"prog", "bans", "status", NULL}, OPTIONS_RUN, "bans", " status", "", ""},
+        {{"prog", "bans", "", NULL}, OPTIONS_RUN, "bans", " ", "", ""},
+        {{"prog", "ban", NULL}, 2, NULL, "", "", "prog: unknown command 'ban'; try prog --help\n"},
+        {{"prog", "bans", "--nonsense", NULL},
+         2,
+         "bans",
+         "",
+         "",
+         "prog: unknown option '--nonsense'; try prog --help\n"},
+        {{"prog", "bans", "1", "2", "3", "4", "5", "6", "7", "8", "9", NULL},
+         2,
+         "bans",
+         " 1 2 3 4 5 6 7 8",
+         "",
+         "prog: too many arguments, from '9'; try prog --help\n"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct options o;
+        char *none[] = {NULL}, *out = NULL, arguments[64] = "";
+
+        assert_int_equal(run_program(&WITH_COMMANDS, &o, (char *const *)cases[i].args, none, &out),
+                         cases[i].rc);
+        assert_string_equal(out, cases[i].out);
+        assert_string_equal(o.config, cases[i].config);
+        if (cases[i].command)
+            assert_string_equal(o.command->name, cases[i].command);
+        else
+            assert_null(o.command);
+        for (size_t k = 0; k < o.arguments_n; k++) {
+            strcat(arguments, " ");
+            strcat(arguments, o.arguments[k]);
+        }
+        assert_string_equal(arguments, cases[i].arguments);
+        free(out);
+    }
+}
+
+static void help_names_the_commands_if_there_are_any(void **state)
+{
+    struct options o;
+    char *none[] = {NULL}, *out = NULL;
+
+    (void)state;
+    assert_int_equal(run_program(&WITH_COMMANDS, &o, WORDS("prog", "bans", "--help"), none, &out),
+                     0);
+    assert_non_null(strstr(out, "Usage: prog [OPTION]...\n"
+                                "       prog [OPTION]... COMMAND [ARGUMENT]...\n"));
+    assert_non_null(strstr(out, "  bans [list|lift ADDRESS]\n      Lists things.\n"
+                                "  status\n      Tells the state.\n"));
+    assert_non_null(strstr(out, "A command ends with 1, too, when it could not"));
+    free(out);
+    assert_int_equal(run_options(&o, WORDS("prog", "--help"), none, &out), 0);
+    assert_null(strstr(out, "ommand"));
+    free(out);
+}
+
 static void the_environment_names_the_file_if_no_option_does(void **state)
 {
     char *const *env = WORDS("HP_CONFIG=\"env.cfg\"");
@@ -414,7 +507,8 @@ static void help_names_settings_and_exit_codes(void **state)
 
 static void a_full_disk_is_not_success(void **state)
 {
-    const struct program program = {"prog", "1.2.3", "Does things.", &SETTINGS, NULL, NULL};
+    const struct program program = {
+        .name = "prog", .version = "1.2.3", .summary = "Does things.", .settings = &SETTINGS};
     FILE *full = fopen("/dev/full", "w");
     char *const *args = WORDS("prog", "--print-config");
     char *none[] = {NULL};
@@ -437,6 +531,8 @@ int main(void)
         cmocka_unit_test(files_that_cannot_be_read_are_told),
         cmocka_unit_test(prints_an_example_of_all_settings),
         cmocka_unit_test(reads_the_command_line),
+        cmocka_unit_test(reads_a_command_and_its_arguments),
+        cmocka_unit_test(help_names_the_commands_if_there_are_any),
         cmocka_unit_test(the_environment_names_the_file_if_no_option_does),
         cmocka_unit_test(help_names_settings_and_exit_codes),
         cmocka_unit_test(a_full_disk_is_not_success),
