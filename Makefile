@@ -18,7 +18,7 @@ VERSION  := 0.5.0
 Q        := $(if $(V),,@)
 say       = $(if $(V),,@printf '  %-4s %s\n' $(1) $(2))
 
-PKGS      := libuv libssl libcrypto yajl libconfig libpcre2-8
+PKGS      := libuv libssl libcrypto libcurl libwebsockets yajl libconfig libpcre2-8
 PKGS_TEST := cmocka
 WARN      := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
              -Wwrite-strings -Wvla $(if $(WERROR),-Werror)
@@ -48,7 +48,9 @@ UNIT_HELP  := $(call obj,$(filter-out $(wildcard tests/unit/test_*.c),$(wildcard
 .DELETE_ON_ERROR:
 .PHONY: all unit fuzz-build clean
 
+# Without a command of its own, make would say that there was nothing to do.
 all: $(PROGRAMS)
+	@:
 
 $(BUILD)/harp-hub: $(call obj,hub/main.c) $(BUILD)/libhub.a $(BUILD)/libcommon.a
 	$(call say,LD,$@)
@@ -150,17 +152,8 @@ lint-shell:
 fuzz:
 	@$(MAKE) --no-print-directory -j$(JOBS) fuzz-build BUILD=$(FUZZ_BUILD) CC=$(CLANG) OPT=-O1 \
 	    SANITIZE=address,undefined,fuzzer-no-link
-	@failed=0; \
-	for program in $(FUZZ_BUILD)/fuzz/fuzz_*; do \
-	    [ -x "$$program" ] || continue; \
-	    name=$${program##*/fuzz_}; found=$(FUZZ_BUILD)/found/$$name; seeds=tests/fuzz/corpus/$$name; \
-	    mkdir -p "$$found"; [ -d "$$seeds" ] || seeds=; \
-	    if "$$program" -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 \
-	        -artifact_prefix="$$found/" -print_final_stats=0 "$$found" $$seeds \
-	        >"$(FUZZ_BUILD)/$$name.log" 2>&1; \
-	    then echo "fuzz: $$name ok, $$(tail -n 1 "$(FUZZ_BUILD)/$$name.log")"; \
-	    else echo "fuzz: $$name FAILED"; tail -n 40 "$(FUZZ_BUILD)/$$name.log"; failed=1; fi; \
-	done; exit $$failed
+	@printf '%s\n' $(FUZZ_BUILD)/fuzz/fuzz_* | \
+	    xargs -P$(JOBS) -n1 tests/fuzz/run.sh $(FUZZ_BUILD) $(FUZZ_SECONDS)
 
 image: all
 	@deploy/image.sh $(BUILD) $(VERSION)
