@@ -11,22 +11,25 @@
 #define HARP_HUB_ANSWER_H
 
 #include "common/base/base.h"
-#include "hub/upstream.h"
+#include "hub/hop.h"
 
 enum { ANSWER_MAX = 1024 };
 
 struct answer {
     int status;
-    enum hop hop;    /* HOP_NONE: no such line */
-    const char *why; /* NULL or "": no such line */
+    enum hop hop;      /* HOP_NONE: no such line */
+    const char *why;   /* NULL or "": no such line */
+    const char *words; /* the first line in place of status and reason phrase; NULL: these */
+    const char *json;  /* the whole body in place of all lines; NULL: lines of text */
+    const char *allow; /* of a 405: the methods */
     bool close;
     bool keep_alive; /* as in rewrite.h */
     bool head;       /* the request was a HEAD: no body */
 };
 
-/* Head and body. */
+/* Head and body; a 204 has none. */
 size_t answer_write(char out[ANSWER_MAX], const struct answer *a);
-/* "tunnel", "ExApp", ... */
-const char *hop_name(enum hop hop);
+/* "Not Found" of 404; "Error" where it is not known. */
+const char *answer_words(int status);
 
 #endif

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "common/log/log.h"
+#include "hub/bans.h"
 #include "hub/frontend.h"
 #include "hub/hub.h"
 
@@ -30,6 +31,9 @@ void client_enter(struct client *c, enum client_state state)
         break;
     case CLIENT_HEAD:
         c->scanned = 0;
+        timer_set(&c->hub->loop, &c->timer, set->timeout_client);
+        break;
+    case CLIENT_CONTROL:
         timer_set(&c->hub->loop, &c->timer, set->timeout_client);
         break;
     case CLIENT_CLOSING:
@@ -101,25 +105,34 @@ void client_close(struct client *c, bool linger)
     stream_resume(c->s);
 }
 
-void client_answer(struct client *c, int status, enum hop hop, const char *why, bool close)
+static void tell_answer(const struct client *c, const struct answer *a)
+{
+    const struct access *access = &c->x.access;
+    const char *why = a->why ? a->why : a->words ? a->words : "-";
+    const char *app = access->app ? access->app->meta.id : "-";
+    char from[IP_TEXT_MAX];
+    ip_format(access->known ? &access->client : &c->addr, from);
+    if (a->status >= 500) {
+        log_warning(c->hub->log, "client", c->id,
+                    "answered %d to %s; ExApp: %s; hop: %s; reason: %s", a->status, from, app,
+                    a->hop == HOP_NONE ? "-" : hop_name(a->hop), why);
+    } else if (a->status >= 400) {
+        log_info(c->hub->log, "client", c->id, "answered %d to %s: %s", a->status, from, why);
+    } else {
+        log_debug(c->hub->log, "client", c->id, "answered %d to %s", a->status, from);
+    }
+}
+
+void client_reply(struct client *c, struct answer *a, bool close)
 {
     char out[ANSWER_MAX];
     struct exchange *x = &c->x;
     bool keep = !close && x->keep_alive && !x->client_ended && !c->hub->stopping;
-    struct answer a = {.status = status,
-                       .hop = hop,
-                       .why = why,
-                       .close = !keep,
-                       .keep_alive = x->minor == 0,
-                       .head = x->method == HTTP_HEAD};
-    if (status >= 500) {
-        const char *app = x->decided && x->verdict.app ? x->verdict.app->id : "-";
-        log_warning(c->hub->log, "client", c->id, "answered %d; ExApp: %s; hop: %s; reason: %s",
-                    status, app, hop_name(hop), why ? why : "-");
-    } else {
-        log_info(c->hub->log, "client", c->id, "answered %d: %s", status, why ? why : "");
-    }
-    stream_write(c->s, out, answer_write(out, &a));
+    a->close = !keep;
+    a->keep_alive = x->minor == 0;
+    a->head = x->method == HTTP_HEAD;
+    tell_answer(c, a);
+    stream_write(c->s, out, answer_write(out, a));
     exchange_clear(c);
     if (keep) {
         client_enter(c, CLIENT_HEAD);
@@ -127,6 +140,11 @@ void client_answer(struct client *c, int status, enum hop hop, const char *why, 
     } else {
         client_close(c, true);
     }
+}
+
+void client_answer(struct client *c, int status, enum hop hop, const char *why, bool close)
+{
+    client_reply(c, &(struct answer){.status = status, .hop = hop, .why = why}, close);
 }
 
 struct tunnel_origin client_origin(const struct client *c)
@@ -153,20 +171,16 @@ static void begin(struct client *c, const struct http_request *r)
         r->framing == HTTP_BODY_NONE || (r->framing == HTTP_BODY_LENGTH && r->length == 0);
 }
 
-/* The verdict or the connection is there: the head comes once more. */
+/* What was waited for is there: the head comes once more. */
 static void read_head_again(struct client *c)
 {
     client_enter(c, CLIENT_HEAD);
     stream_resume(c->s);
 }
 
-static void on_verdict(void *owner, const struct access_verdict *v)
+static void on_access(void *owner)
 {
-    struct client *c = owner;
-    c->x.query = NULL;
-    c->x.verdict = *v;
-    c->x.decided = true;
-    read_head_again(c);
+    read_head_again(owner);
 }
 
 /* What to do next with a head. */
@@ -182,30 +196,36 @@ static enum step answered(struct client *c)
     return c->state == CLIENT_HEAD ? STEP_ANSWERED : STEP_OVER;
 }
 
-static enum step decide(struct client *c, const struct target *target)
+static enum step decide(struct client *c, struct target *target)
 {
     struct exchange *x = &c->x;
-    struct access_facts facts = {
-        .request = &c->hub->request, .target = target, .client = &c->addr, .conn_id = c->id};
-    if (!x->decided) {
-        if (!access_ask(c->hub, &facts, &x->verdict, on_verdict, c, &x->query)) {
-            client_enter(c, CLIENT_DECIDE);
-            stream_pause(c->s);
-            return STEP_WAIT;
-        }
-        x->decided = true;
+    struct access_verdict *v = &x->verdict;
+    struct access_facts facts = {.request = &c->hub->request, .peer = &c->addr};
+    if (x->decided) {
+        return target_parse(target, c->hub->request.path) == TARGET_OK ? STEP_GO : STEP_OVER;
     }
-    switch (x->verdict.kind) {
+    if (!access_judge(c->hub, &facts, &x->access, target, v, on_access, c)) {
+        client_enter(c, CLIENT_DECIDE);
+        stream_pause(c->s);
+        return STEP_WAIT;
+    }
+    x->decided = true;
+    switch (v->kind) {
     case ACCESS_FORWARD:
+    case ACCESS_CONTROL:
         return STEP_GO;
-    case ACCESS_DROP:
-        client_end(c, x->verdict.reason);
+    case ACCESS_DROP: {
+        char text[IP_TEXT_MAX];
+        log_info(c->hub->log, "client", c->id, "closed without an answer to %s: %s",
+                 ip_format(&x->access.client, text), v->reason);
+        client_end(c, v->reason);
         return STEP_OVER;
+    }
     case ACCESS_ANSWER:
         break;
     }
     /* Without its body read, the next request can't be found: then the connection ends. */
-    client_answer(c, x->verdict.status, HOP_NONE, x->verdict.reason, !x->request_done);
+    client_answer(c, v->status, v->hop, v->reason, !x->request_done);
     return answered(c);
 }
 
@@ -249,7 +269,7 @@ static enum step connect_upstream(struct client *c)
     }
     struct tunnel_origin origin = client_origin(c);
     x->repeatable = repeatable(&c->hub->request, x->request_done);
-    if (!upstream_get(c->hub, x->verdict.app, &origin, x->repeatable ? UPSTREAM_ANY : UPSTREAM_WARM,
+    if (!upstream_get(c->hub, x->access.app, &origin, x->repeatable ? UPSTREAM_ANY : UPSTREAM_WARM,
                       &result, on_upstream, c, &x->wait)) {
         client_enter(c, CLIENT_CONNECT);
         stream_pause(c->s);
@@ -287,8 +307,15 @@ static void on_upstream(void *owner, const struct upstream_result *result)
 
 static void refuse(struct client *c, int status, const char *why)
 {
-    c->x = (struct exchange){.minor = 1};
+    exchange_clear(c);
+    c->x.minor = 1;
     client_answer(c, status, HOP_NONE, why, true);
+}
+
+/* Whether all that comes from this socket counts for its own address. */
+static bool counts_itself(const struct client *c)
+{
+    return !ip_set_contains(&c->hub->settings.trusted_proxy_ips, &c->addr);
 }
 
 /* Takes what can be taken of [p, p+n): one head at most. */
@@ -304,6 +331,11 @@ static size_t head_data(struct client *c, const char *p, size_t n)
         return 0;
     }
     int len = http_parse_request(r, p, n, &limits, &c->scanned);
+    if (len < 0 && counts_itself(c) &&
+        bans_banned(c->hub->bans, &c->addr, loop_now(&c->hub->loop))) {
+        client_end(c, "the address is banned");
+        return n;
+    }
     if (len < 0) {
         refuse(c, r->status, r->why);
         return n;
@@ -317,23 +349,10 @@ static size_t head_data(struct client *c, const char *p, size_t n)
     if (!c->x.decided) {
         begin(c, r);
     }
-    if (r->method_id == HTTP_TRACE) {
-        /* An ExApp would send back what the hub told it in confidence (RFC 9110 9.3.8). */
-        client_answer(c, 501, HOP_NONE, "TRACE is not served", true);
-        return n;
-    }
-    enum target_result kind = target_parse(&target, r->path);
-    if (kind == TARGET_HOSTILE) {
-        client_end(c, "the path tries to leave its prefix");
-        return n;
-    }
-    if (kind == TARGET_UNKNOWN) {
-        bool keep = c->x.request_done;
-        client_answer(c, 404, HOP_NONE, "the path is not that of an ExApp: /exapps/{appid}/...",
-                      !keep);
-        return keep ? (size_t)len : n;
-    }
     enum step step = decide(c, &target);
+    if (step == STEP_GO && c->x.verdict.kind == ACCESS_CONTROL) {
+        return control_begin(c, &target, p, (size_t)len, n);
+    }
     if (step == STEP_GO) {
         step = connect_upstream(c);
     }
@@ -365,6 +384,9 @@ static size_t on_data(void *owner, struct stream *s, const char *p, size_t n)
             break;
         case CLIENT_EXCHANGE:
             used = exchange_client_data(c, p + off, n - off);
+            break;
+        case CLIENT_CONTROL:
+            used = control_data(c, p + off, n - off);
             break;
         case CLIENT_CLOSING:
             c->scanned += n - off;
@@ -478,6 +500,9 @@ static void on_timer(struct timer *t)
         break;
     case CLIENT_EXCHANGE:
         exchange_timeout(c);
+        break;
+    case CLIENT_CONTROL:
+        client_answer(c, 408, HOP_NONE, "the request body took too long", true);
         break;
     default:
         client_end(c, "did not close in time");

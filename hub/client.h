@@ -5,7 +5,8 @@
  * the stream until there is somebody to send it to; bodies pass through without being kept.
  *
  *   SHAKE -> HEAD -> DECIDE -> CONNECT -> EXCHANGE -> HEAD ...        (client.c up to CONNECT,
- *              \________\_________\__________\______-> CLOSING         exchange.c EXCHANGE)
+ *              |        |__ _> CONTROL ______|______-> HEAD ...         exchange.c EXCHANGE,
+ *              \________\_________\__________\______-> CLOSING         client_control.c CONTROL)
  *
  * client_enter is the only place that changes the state, client_end the only one that ends a
  * connection. A `struct client` is owned by the frontend's ring; its memory goes at the end of the
@@ -22,12 +23,14 @@
 
 struct frontend;
 struct hub;
+struct intake;
 
 enum client_state {
     CLIENT_SHAKE,    /* TLS handshake */
     CLIENT_HEAD,     /* between two requests, or inside a head */
     CLIENT_DECIDE,   /* waits for the verdict */
     CLIENT_CONNECT,  /* waits for an upstream connection */
+    CLIENT_CONTROL,  /* the body of a call to the hub itself comes */
     CLIENT_EXCHANGE, /* the request goes up, the answer comes down */
     CLIENT_CLOSING,  /* last bytes leave, what still comes is dropped */
     CLIENT_UPGRADED, /* a relay has the streams */
@@ -44,8 +47,9 @@ struct upstream_failure {
 /* All of an exchange; zeroed between two. */
 struct exchange {
     struct upstream_failure *failure;
+    struct access access;
     struct access_verdict verdict;
-    struct access_query *query;
+    struct intake *intake; /* CONTROL */
     struct upstream_wait *wait;
     struct stream *up;
     uint64_t up_target; /* which tunnel it goes through; 0 direct */
@@ -98,10 +102,11 @@ void client_end(struct client *c, const char *why);
 /* The hub stops: idle connections end, the others after their exchange. */
 void client_stop(struct client *c);
 
-/* ---- between client.c and exchange.c ---- */
+/* ---- between client.c, client_control.c and exchange.c ---- */
 
 void client_enter(struct client *c, enum client_state state);
-/* Answers by the hub's own words and goes on, or closes. */
+/* Answers by the hub's own words and goes on, or closes. Of *a only what is to be said is set. */
+void client_reply(struct client *c, struct answer *a, bool close);
 void client_answer(struct client *c, int status, enum hop hop, const char *why, bool close);
 /* Ends the connection once everything written has left. linger: the client may be sending still. */
 void client_close(struct client *c, bool linger);
@@ -117,6 +122,11 @@ void exchange_client_drained(struct client *c);
 void exchange_timeout(struct client *c);
 /* Ends what the exchange holds, whatever its state. */
 void exchange_clear(struct client *c);
+/* The same for a call to the hub itself. */
+size_t control_begin(struct client *c, const struct target *target, const char *p, size_t head_len,
+                     size_t n);
+size_t control_data(struct client *c, const char *p, size_t n);
+void control_clear(struct client *c);
 struct tunnel_origin client_origin(const struct client *c);
 
 #endif

@@ -137,9 +137,6 @@ static void drop_replay(struct exchange *x)
 void exchange_clear(struct client *c)
 {
     struct exchange *x = &c->x;
-    if (x->query) {
-        access_cancel(x->query);
-    }
     if (x->wait) {
         upstream_cancel(x->wait);
     }
@@ -148,6 +145,8 @@ void exchange_clear(struct client *c)
     }
     drop_replay(x);
     free(x->failure);
+    control_clear(c);
+    access_clear(&x->access);
     memset(x, 0, sizeof(*x));
 }
 
@@ -158,9 +157,9 @@ static void finish(struct client *c, bool excess)
     bool keep = x->keep_alive && x->request_done && !x->client_ended && !c->hub->stopping;
     bool linger = !x->request_done || c->s->hold.len > 0;
     log_debug(c->hub->log, "client", c->id, "%u from ExApp %s in %llu ms", x->status,
-              x->verdict.app->id, (unsigned long long)(loop_now(&c->hub->loop) - x->started));
+              x->access.app->meta.id, (unsigned long long)(loop_now(&c->hub->loop) - x->started));
     if (x->up && x->up_keep_alive && x->request_done && !excess && stream_pending(x->up) == 0) {
-        upstream_put(c->hub, x->verdict.app, x->up, x->up_target);
+        upstream_put(c->hub, x->access.app, x->up, x->up_target);
         x->up = NULL;
     }
     exchange_clear(c);
@@ -177,7 +176,7 @@ static void fail(struct client *c, int status, const char *why)
 {
     if (c->x.head_sent) {
         log_warning(c->hub->log, "client", c->id, "answer of ExApp %s cut short: %s",
-                    c->x.verdict.app->id, why);
+                    c->x.access.app->meta.id, why);
         stream_abort(c->s);
         c->s = NULL;
         client_end(c, why);
@@ -295,6 +294,7 @@ static size_t up_data(void *owner, struct stream *up, const char *p, size_t n)
             continue;
         }
         x->status = r->status;
+        access_answered(hub, &x->access, r->status);
         bool decode = x->minor == 0 && r->framing == HTTP_BODY_CHUNKED;
         http_body_init(&x->response, r->framing, r->length, decode);
         if (!x->request_done || decode || r->framing == HTTP_BODY_TO_EOF || hub->stopping ||
@@ -355,7 +355,7 @@ static bool retry(struct client *c)
     x->reused = false;
     log_debug(c->hub->log, "client", c->id, "sent again: the kept connection had been closed");
     struct tunnel_origin origin = client_origin(c);
-    if (upstream_get(c->hub, x->verdict.app, &origin, UPSTREAM_FRESH, &result, on_fresh, c,
+    if (upstream_get(c->hub, x->access.app, &origin, UPSTREAM_FRESH, &result, on_fresh, c,
                      &x->wait)) {
         on_fresh(c, &result);
     }
@@ -455,13 +455,15 @@ size_t exchange_begin(struct client *c, const struct target *target, const char 
     struct hub *hub = c->hub;
     struct exchange *x = &c->x;
     const struct http_request *r = &hub->request;
-    const struct exapp *app = x->verdict.app;
-    struct rewrite_app to = {.path = target->rest,
-                             .slash = target->bare,
-                             .id = target->appid,
-                             .version = str_of(app->version),
-                             .authorization = str_of(app->anonymous),
-                             .strip_credentials = hub->settings.strip_credentials};
+    const struct exapp *app = x->access.app;
+    struct rewrite_app to = {
+        .path = target->rest,
+        .slash = target->bare,
+        .id = target->appid,
+        .version = str_of(app->meta.version),
+        .authorization = str_of(x->access.authorization ? x->access.authorization : app->anonymous),
+        .appapi = x->access.appapi,
+        .strip_credentials = hub->settings.strip_credentials};
     size_t len = rewrite_request(hub->head, sizeof(hub->head), r, &to), used;
     client_enter(c, CLIENT_EXCHANGE);
     x->started = loop_now(&hub->loop);

@@ -5,14 +5,19 @@
 #ifndef HARP_HUB_HUB_H
 #define HARP_HUB_HUB_H
 
+#include "common/crypto/secret.h"
 #include "common/http/head.h"
 #include "common/loop/loop.h"
 #include "hub/rewrite.h"
 #include "hub/settings.h"
 
+struct admin;
+struct bans;
 struct exapps;
 struct frontend;
+struct nextcloud;
 struct resolver;
+struct sessions;
 struct tunnels;
 struct log;
 
@@ -20,9 +25,14 @@ struct hub {
     struct loop loop;
     struct log *log;
     struct hub_settings settings;
+    struct bans *bans;
+    struct secret key; /* HP_SHARED_KEY, to compare with */
+    struct nextcloud *nextcloud;
     struct exapps *exapps;
+    struct sessions *sessions;
     struct tunnels *tunnels;
     struct frontend *frontend;
+    struct admin *admin;
     struct resolver *resolver;
     bool stopping; /* SIGTERM came: nothing new is accepted */
     /* Scratch of one callback; nothing in it survives it. */

@@ -10,9 +10,12 @@
 
 #include "common/log/log.h"
 #include "common/loop/resolver.h"
+#include "hub/bans.h"
 #include "hub/exapps.h"
 #include "hub/frontend.h"
 #include "hub/hub.h"
+#include "hub/nextcloud.h"
+#include "hub/sessions.h"
 #include "hub/tunnels.h"
 
 enum { STOP_POLL_MS = 20, SIGNALS = 3 };
@@ -102,20 +105,38 @@ static void raise_open_files(void)
 static int declare_exapps(struct hub *hub, char *err, size_t errlen)
 {
     const struct hub_exapps *declared = &hub->settings.exapps;
-    hub->exapps = exapps_new();
+    hub->exapps = exapps_new(hub);
+    if (!hub->exapps) {
+        snprintf(err, errlen, "out of memory");
+        return -1;
+    }
     for (size_t i = 0; i < declared->n; i++) {
-        if (exapps_declare(hub->exapps, &declared->apps[i], hub->log, err, errlen) < 0) {
+        if (exapps_declare(hub->exapps, &declared->apps[i], err, errlen) < 0) {
             return -1;
         }
     }
     return 0;
 }
 
+/* What is asked when requests are judged; none of it listens. */
+static int make_judges(struct hub *hub, char *err, size_t errlen)
+{
+    const struct hub_settings *set = &hub->settings;
+    hub->bans = bans_new(set->blacklist_count, set->blacklist_window, hub->log);
+    hub->sessions = sessions_new(hub);
+    if (secret_set(&hub->key, str_of(set->shared_key)) < 0 || !hub->bans || !hub->sessions) {
+        snprintf(err, errlen, "no random bytes to be had");
+        return -1;
+    }
+    hub->nextcloud = nextcloud_new(hub, err, errlen);
+    return hub->nextcloud ? declare_exapps(hub, err, errlen) : -1;
+}
+
 static int start(struct process *p, char *err, size_t errlen)
 {
     struct hub *hub = &p->hub;
     hub->resolver = resolver_new(&hub->loop, RESOLVER_LIMIT_MS);
-    if (declare_exapps(hub, err, errlen) < 0) {
+    if (make_judges(hub, err, errlen) < 0) {
         return -1;
     }
     hub->tunnels = tunnels_start(hub, err, errlen);
@@ -133,10 +154,14 @@ static void clean_up(struct process *p)
 {
     struct hub *hub = &p->hub;
     frontend_free(hub->frontend);
+    sessions_free(hub->sessions);
     exapps_free(hub->exapps);
+    nextcloud_free(hub->nextcloud);
     tunnels_free(hub->tunnels);
     loop_free(&hub->loop);
     resolver_free(hub->resolver);
+    bans_free(hub->bans);
+    secret_clear(&hub->key);
     hub_settings_free(&hub->settings);
 }
 
@@ -151,11 +176,14 @@ static int serve(struct process *p)
         return code;
     }
     watch_signals(p); /* first: a stop that comes while it starts is a stop, too */
+    enum log_level level = p->log.level;
+    if (hub->settings.verbose_start) {
+        p->log.level = MAX(level, LOG_LEVEL_INFO);
+    }
     if (start(p, err, sizeof(err)) < 0) {
         log_error(&p->log, "hub", 0, "%s", err);
     } else {
         /* Scripts wait for this line; it comes at every level. */
-        enum log_level level = p->log.level;
         p->log.level = MAX(level, LOG_LEVEL_INFO);
         log_info(&p->log, "hub", 0, "ready; version %s", HARP_VERSION);
         p->log.level = level;

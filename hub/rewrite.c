@@ -33,10 +33,11 @@ static size_t finish(const struct writer *w, const char *start)
     return w->full ? 0 : (size_t)(w->p - start);
 }
 
-/* The fields that are the hub's to set, and those that are for the hub alone. */
-static bool hub_field(uint8_t id)
+/* What AppAPI tells the app by itself. Connection can't take it away: whoever names these fields there
+ * has the shared key. */
+static bool appapi_field(uint8_t id)
 {
-    return id >= HTTP_EX_APP_ID && id <= HTTP_DOCKER_ENGINE_PORT;
+    return id == HTTP_AUTHORIZATION_APP_API || id == HTTP_EX_APP_HOST || id == HTTP_EX_APP_PORT;
 }
 
 /* Cookies that are a Nextcloud session or a way to get one. */
@@ -62,7 +63,7 @@ static void put_cookies(struct writer *w, const struct http_field *f)
         const char *semi = memchr(p, ';', (size_t)(end - p));
         struct str pair = {p, (size_t)((semi ? semi : end) - p)};
         p = semi ? semi + 1 : end;
-        while (pair.n > 0 && *pair.p == ' ') {
+        while (pair.n > 0 && (*pair.p == ' ' || *pair.p == '\t')) {
             pair.p++;
             pair.n--;
         }
@@ -91,7 +92,8 @@ size_t rewrite_request(char *out, size_t cap, const struct http_request *r,
     }
     for (unsigned i = 0; i < r->nfields; i++) {
         const struct http_field *f = &r->fields[i];
-        if (f->drop || hub_field(f->id)) {
+        bool own = app->appapi && appapi_field(f->id);
+        if ((f->drop || http_name_is_hub(f->id)) && !own) {
             continue;
         }
         if (app->strip_credentials && f->id == HTTP_AUTHORIZATION) {
@@ -105,7 +107,9 @@ size_t rewrite_request(char *out, size_t cap, const struct http_request *r,
     }
     put_field(&w, STR("EX-APP-ID"), app->id);
     put_field(&w, STR("EX-APP-VERSION"), app->version);
-    put_field(&w, STR("AUTHORIZATION-APP-API"), app->authorization);
+    if (!app->appapi) {
+        put_field(&w, STR("AUTHORIZATION-APP-API"), app->authorization);
+    }
     put(&w, STR("AA-VERSION: 32\r\n"));
     if (r->framing == HTTP_BODY_CHUNKED) {
         put(&w, STR("Transfer-Encoding: chunked\r\n"));
@@ -147,7 +151,7 @@ size_t rewrite_trailers(char *out, size_t cap, const struct http_field *fields, 
 {
     struct writer w = {out, out + cap, false};
     for (unsigned i = 0; i < n; i++) {
-        if (!fields[i].drop && !hub_field(fields[i].id)) {
+        if (!fields[i].drop && !http_name_is_hub(fields[i].id)) {
             put_field(&w, fields[i].name, fields[i].value);
         }
     }

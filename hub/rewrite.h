@@ -19,6 +19,7 @@ struct rewrite_app {
     struct str id;            /* EX-APP-ID, as the client spelled it */
     struct str version;       /* EX-APP-VERSION */
     struct str authorization; /* AUTHORIZATION-APP-API */
+    bool appapi;              /* a call of AppAPI's: its own credentials and address pass as sent */
     bool strip_credentials;   /* leave Nextcloud's session and Authorization out */
 };
 

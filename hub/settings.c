@@ -7,6 +7,7 @@
 
 #define ROWS_MAX 64
 #define URL_MAX 1024
+#define KEY_SHORT 12 /* characters; less is warned about */
 
 /* What the checks after loading need to name a setting as the user wrote it. */
 struct check {
@@ -35,12 +36,18 @@ static int check_shared_key(const struct check *c)
     where_of(c, "shared_key_file", file);
     if (*s->shared_key && *s->shared_key_file)
         return config_fail(c->report, "%s: set together with %s; keep one of them", key, file);
-    if (*s->shared_key)
-        return 0;
-    if (!*s->shared_key_file)
+    if (!*s->shared_key && !*s->shared_key_file)
         return config_fail(c->report, "HP_SHARED_KEY: not set; set HP_SHARED_KEY or "
                                       "HP_SHARED_KEY_FILE to the secret that AppAPI has");
-    return key_file_read(file, s->shared_key_file, &s->shared_key, c->report);
+    if (*s->shared_key_file &&
+        key_file_read(file, s->shared_key_file, &s->shared_key, c->report) != 0)
+        return -1;
+    if (strlen(s->shared_key) < KEY_SHORT)
+        config_warn(c->report,
+                    "%s: shorter than %d characters; who guesses it controls the hub and all "
+                    "ExApps",
+                    *s->shared_key_file ? file : key, KEY_SHORT);
+    return 0;
 }
 
 static bool ends_with(struct str text, struct str end)
@@ -48,23 +55,11 @@ static bool ends_with(struct str text, struct str end)
     return text.n >= end.n && memcmp(text.p + text.n - end.n, end.p, end.n) == 0;
 }
 
-/* host[:port] of a URL; an IPv6 address stands in brackets. */
 static bool authority_valid(struct str text)
 {
-    const char *colon = text.n ? memrchr(text.p, ':', text.n) : NULL;
-    struct str host = text;
-    uint16_t port;
+    struct str host;
 
-    if (colon && text.p[text.n - 1] != ']') {
-        host.n = (size_t)(colon - text.p);
-        if (value_parse_port((struct str){colon + 1, text.n - host.n - 1}, &port) != 0)
-            return false;
-    }
-    if (host.n > 2 && host.p[0] == '[' && host.p[host.n - 1] == ']') {
-        host = (struct str){host.p + 1, host.n - 2};
-        return memchr(host.p, ':', host.n) && value_is_host(host);
-    }
-    return !memchr(host.p, ':', host.n) && value_is_host(host);
+    return value_split_authority(text, &host) == 0 && value_is_host(host);
 }
 
 /* The characters of a path by RFC 3986 3.3, percent signs included. */
@@ -164,12 +159,63 @@ static int check_listeners(const struct check *c)
     return 0;
 }
 
+static int check_exapp_hosts(const struct check *c)
+{
+    struct hub_settings *s = c->settings;
+    char where[CONFIG_WHERE_MAX], bad[CONFIG_SHOW_MAX];
+
+    if (host_list_parse(&s->exapp_host_list, str_of(s->exapp_hosts), bad) == 0)
+        return 0;
+    return config_fail(c->report,
+                       "%s: %s is neither a host name nor an address nor a network; write them as "
+                       "in app.example.com, 10.0.0.0/8",
+                       where_of(c, "exapp_hosts", where), bad);
+}
+
+static int check_proxy(const struct check *c)
+{
+    static const struct str scheme = {"http://", 7};
+    struct str url = str_of(c->settings->nextcloud_proxy);
+    char where[CONFIG_WHERE_MAX];
+
+    if (url.n == 0)
+        return 0;
+    if (url.n > scheme.n && str_eq_nocase((struct str){url.p, scheme.n}, scheme)) {
+        const char *at = memrchr(url.p, '@', url.n);
+        const char *from = at ? at + 1 : url.p + scheme.n;
+
+        if (authority_valid((struct str){from, url.n - (size_t)(from - url.p)}))
+            return 0;
+    }
+    return config_fail(c->report,
+                       "%s: the value (not shown) is no proxy; write http://host:port or "
+                       "http://user:password@host:port, without a path",
+                       where_of(c, "nextcloud_proxy", where));
+}
+
+/* Whoever reaches it may lift bans: so others than this machine's own need a token. */
+static int check_admin(const struct check *c)
+{
+    const struct hub_settings *s = c->settings;
+    char where[CONFIG_WHERE_MAX], text[LISTEN_TEXT_MAX];
+
+    if (s->admin_address.kind != LISTEN_TCP || ip_is_loopback(&s->admin_address.ip) ||
+        *s->admin_token)
+        return 0;
+    return config_fail(c->report,
+                       "%s: '%s' can be reached from other machines; set HP_ADMIN_TOKEN, or listen "
+                       "at 127.0.0.1:%u or unix:/PATH",
+                       where_of(c, "admin_address", where), listen_format(&s->admin_address, text),
+                       (unsigned)s->admin_address.port);
+}
+
 static int check_all(const struct check *c)
 {
     struct hub_settings *s = c->settings;
     char where[CONFIG_WHERE_MAX];
 
-    if (check_shared_key(c) != 0 || check_url(c) != 0 || check_listeners(c) != 0)
+    if (check_shared_key(c) != 0 || check_url(c) != 0 || check_listeners(c) != 0 ||
+        check_proxy(c) != 0 || check_exapp_hosts(c) != 0 || check_admin(c) != 0)
         return -1;
     if (!*s->certs_dir)
         return config_fail(c->report, "%s: empty; write the folder for certificates",
@@ -214,4 +260,5 @@ void hub_settings_free(struct hub_settings *settings)
 {
     settings_free(&hub_settings_table, settings);
     hub_exapps_free(&settings->exapps);
+    host_list_free(&settings->exapp_host_list);
 }

@@ -11,6 +11,7 @@
 #ifndef HARP_HUB_SETTINGS_H
 #define HARP_HUB_SETTINGS_H
 
+#include "common/config/host_list.h"
 #include "common/config/options.h"
 #include "common/config/settings.h"
 #include "common/log/log.h"
@@ -22,6 +23,7 @@ struct hub_settings {
     struct listen_addr exapps_https_address; /* used when cert.pem is in certs_dir */
     struct listen_addr frp_address;
     struct listen_addr admin_address;
+    char *admin_token; /* secret; may be empty */
     char *certs_dir;
 
     /* Nextcloud and clients */
@@ -29,10 +31,14 @@ struct hub_settings {
     char *shared_key_file;
     char *nc_instance_url; /* no trailing `/` or `/index.php`; empty only if ExApps are declared */
     struct ip_set trusted_proxy_ips;
+    char *nextcloud_ca_file;
+    char *nextcloud_proxy;     /* secret, as a password may stand in it; usually empty */
     uint64_t session_lifetime; /* 0: nothing is remembered */
     int64_t blacklist_count;
     uint64_t blacklist_window;
     bool strip_credentials;
+    char *exapp_hosts;
+    struct host_list exapp_host_list; /* made of it */
 
     /* Tunnels and engines */
     bool frp_disable_tls;
@@ -45,6 +51,10 @@ struct hub_settings {
     uint64_t timeout_client;
     uint64_t timeout_server;
     uint64_t timeout_tunnel; /* 0: no limit */
+    uint64_t nextcloud_connect_timeout;
+    uint64_t nextcloud_timeout;
+    uint64_t exapp_lifetime;
+    uint64_t exapp_unknown_lifetime;
     uint64_t head_timeout;
     uint64_t handshake_timeout;
     uint64_t login_timeout;
@@ -55,6 +65,9 @@ struct hub_settings {
     /* Limits */
     int64_t max_connections;             /* 0: derived from RLIMIT_NOFILE */
     int64_t max_connections_per_address; /* 0: no limit */
+    int64_t nextcloud_requests;
+    int64_t nextcloud_waiting;
+    int64_t max_sessions;
     int64_t upstream_idle_connections;
     int64_t max_unauthenticated_tunnels;
     int64_t tunnel_max_streams;

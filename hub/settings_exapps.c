@@ -6,6 +6,7 @@
 
 #define LIST_NAME "exapps"
 #define TEXT_MAX 512
+#define ROUTE_URL_MAX 1024
 #define DEFAULT_HOST "127.0.0.1"
 /* AppAPI's own name in the path, where the control calls go. */
 #define RESERVED_ID "app_api"
@@ -28,23 +29,6 @@ static config_setting_t *member(const config_setting_t *group, const char *name)
 static bool is_sequence(const config_setting_t *node)
 {
     return config_setting_is_list(node) || config_setting_is_array(node);
-}
-
-bool hub_exapp_id_valid(struct str id)
-{
-    size_t dots = 0;
-
-    if (id.n == 0 || id.n > HUB_EXAPP_ID_MAX)
-        return false;
-    for (size_t i = 0; i < id.n; i++) {
-        char c = id.p[i];
-
-        dots += c == '.';
-        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-              c == '_' || c == '.' || c == '-'))
-            return false;
-    }
-    return dots != id.n;
 }
 
 /* Refuses a member of the group that is not in `known` (ends in NULL). */
@@ -114,25 +98,25 @@ static int take_int(const struct context *c, const config_setting_t *node, int m
 }
 
 static int load_statuses(const struct context *c, const config_setting_t *list,
-                         struct hub_route *route)
+                         struct exapp_route *route)
 {
     if (!is_sequence(list))
         return config_file_fail(c->file, c->report, list,
                                 "write a list of status numbers, as in [401, 403]");
-    if (config_setting_length(list) > HUB_ROUTE_STATUS_MAX)
+    if (config_setting_length(list) > EXAPP_ROUTE_STATUS_MAX)
         return config_file_fail(c->file, c->report, list, "more than 16 status numbers");
     for (int i = 0; i < config_setting_length(list); i++) {
         int status = 0;
 
         if (take_int(c, element(list, i), 100, 599, &status) != 0)
             return -1;
-        route->statuses[route->statuses_n++] = (uint16_t)status;
+        route->status[route->nstatus++] = (uint16_t)status;
     }
     return 0;
 }
 
 static int load_route(const struct context *c, const config_setting_t *group,
-                      struct hub_route *route)
+                      struct exapp_route *route)
 {
     static const char *const known[] = {"url", "access_level", "bruteforce_protection", NULL};
     const config_setting_t *node;
@@ -142,21 +126,21 @@ static int load_route(const struct context *c, const config_setting_t *group,
         return config_file_fail(c->file, c->report, group,
                                 "a route is a group: { url = \"...\"; access_level = 0; }");
     if (check_members(c, group, known) != 0 ||
-        take_string(c, group, "url", NULL, HUB_ROUTE_URL_MAX, &route->url) != 0)
+        take_string(c, group, "url", NULL, ROUTE_URL_MAX, &route->url) != 0)
         return -1;
     node = member(group, "access_level");
     if (!node)
         return config_file_fail(c->file, c->report, group,
                                 "a route lacks access_level: 0 public, 1 user, 2 admin");
-    if (take_int(c, node, HUB_ACCESS_PUBLIC, HUB_ACCESS_ADMIN, &level) != 0)
+    if (take_int(c, node, EXAPP_PUBLIC, EXAPP_ADMIN, &level) != 0)
         return -1;
-    route->access_level = (enum hub_access_level)level;
+    route->access = (enum exapp_access)level;
     node = member(group, "bruteforce_protection");
     return node ? load_statuses(c, node, route) : 0;
 }
 
 static int load_routes(const struct context *c, const config_setting_t *group,
-                       struct hub_exapp *app)
+                       struct exapp_meta *app)
 {
     const config_setting_t *list = member(group, "routes");
     int n = list && is_sequence(list) ? config_setting_length(list) : 0;
@@ -164,13 +148,13 @@ static int load_routes(const struct context *c, const config_setting_t *group,
     if (n == 0)
         return config_file_fail(c->file, c->report, list ? list : group,
                                 "an ExApp needs a list of at least one route");
-    if (n > HUB_ROUTES_MAX)
+    if (n > EXAPP_ROUTES_MAX)
         return config_file_fail(c->file, c->report, list, "more than 256 routes");
     app->routes = calloc((size_t)n, sizeof(*app->routes));
     if (!app->routes)
         return config_file_fail(c->file, c->report, list, "out of memory");
     for (int i = 0; i < n; i++) {
-        app->routes_n++;
+        app->nroutes++;
         if (load_route(c, element(list, i), &app->routes[i]) != 0)
             return -1;
     }
@@ -178,7 +162,7 @@ static int load_routes(const struct context *c, const config_setting_t *group,
 }
 
 static int load_id(const struct context *c, const config_setting_t *group,
-                   const struct hub_exapps *exapps, struct hub_exapp *app)
+                   const struct hub_exapps *exapps, struct exapp_meta *app)
 {
     struct str id;
 
@@ -186,7 +170,7 @@ static int load_id(const struct context *c, const config_setting_t *group,
     if (take_string(c, group, "id", NULL, TEXT_MAX, &app->id) != 0)
         return -1;
     id = str_of(app->id);
-    if (!hub_exapp_id_valid(id))
+    if (!exapp_id_valid(id))
         return config_file_fail_value(
             c->file, c->report, member(group, "id"), id,
             "is no ExApp id; write up to 64 of A-Z a-z 0-9 _ . - and not dots alone");
@@ -199,15 +183,12 @@ static int load_id(const struct context *c, const config_setting_t *group,
             return config_file_fail_value(c->file, c->report, member(group, "id"), id,
                                           "is declared twice (upper and lower case are the same)");
     }
-    for (char *z = app->id; *z; z++) {
-        if (*z >= 'A' && *z <= 'Z')
-            *z = (char)(*z - 'A' + 'a');
-    }
+    exapp_id_lower(app->id, id);
     return 0;
 }
 
 static int load_app(const struct context *c, const config_setting_t *group,
-                    const struct hub_exapps *exapps, struct hub_exapp *app)
+                    const struct hub_exapps *exapps, struct exapp_meta *app)
 {
     static const char *const known[] = {"id", "token", "version", "host", "port", "routes", NULL};
     const config_setting_t *node;
@@ -218,7 +199,7 @@ static int load_app(const struct context *c, const config_setting_t *group,
                                 "an ExApp is a group: { id = \"...\"; token = \"...\"; ... }");
     if (check_members(c, group, known) != 0 || load_id(c, group, exapps, app) != 0 ||
         take_string(c, group, "token", NULL, TEXT_MAX, &app->token) != 0 ||
-        take_string(c, group, "version", NULL, TEXT_MAX, &app->version) != 0 ||
+        take_string(c, group, "version", NULL, EXAPP_VERSION_MAX, &app->version) != 0 ||
         take_string(c, group, "host", DEFAULT_HOST, TEXT_MAX, &app->host) != 0)
         return -1;
     if (!value_is_host(str_of(app->host)))
@@ -249,7 +230,7 @@ int hub_exapps_load(struct hub_exapps *exapps, const struct config_file *file,
                                 "write a list of groups: ( { ... }, { ... } )");
     n = config_setting_length(list);
     if (n > HUB_EXAPPS_MAX)
-        return config_file_fail(c.file, c.report, list, "more than 256 ExApps");
+        return config_file_fail(c.file, c.report, list, "more than 4096 ExApps");
     exapps->apps = calloc((size_t)MAX(n, 1), sizeof(*exapps->apps));
     if (!exapps->apps)
         return config_file_fail(c.file, c.report, list, "out of memory");
@@ -265,22 +246,13 @@ int hub_exapps_load(struct hub_exapps *exapps, const struct config_file *file,
 
 void hub_exapps_free(struct hub_exapps *exapps)
 {
-    for (size_t i = 0; i < exapps->n; i++) {
-        struct hub_exapp *app = &exapps->apps[i];
-
-        for (size_t r = 0; r < app->routes_n; r++)
-            free(app->routes[r].url);
-        config_wipe_free(app->token, app->token ? strlen(app->token) : 0);
-        free(app->routes);
-        free(app->id);
-        free(app->version);
-        free(app->host);
-    }
+    for (size_t i = 0; i < exapps->n; i++)
+        exapp_meta_free(&exapps->apps[i]);
     free(exapps->apps);
     *exapps = (struct hub_exapps){0};
 }
 
-const struct hub_exapp *hub_exapps_find(const struct hub_exapps *exapps, struct str id)
+const struct exapp_meta *hub_exapps_find(const struct hub_exapps *exapps, struct str id)
 {
     for (size_t i = 0; i < exapps->n; i++) {
         if (str_eq_nocase(id, str_of(exapps->apps[i].id)))

@@ -44,7 +44,11 @@ static const struct setting ROWS[] = {
     ROW("HP_FRP_ADDRESS", SETTING_LISTEN, frp_address, "0.0.0.0:8782", 0, OFF_ALLOWED,
         "Where tunnels from ExApps and Docker engines come in."),
     ROW("HP_ADMIN_ADDRESS", SETTING_LISTEN, admin_address, "127.0.0.1:8200", 0, OFF_ALLOWED,
-        "Where the administration page and the metrics are. Do not open it to a network."),
+        "Where the administration interface is, which `harp-hub bans` asks. Do not open it to a "
+        "network."),
+    ROW("HP_ADMIN_TOKEN", SETTING_SECRET, admin_token, "", 0, 0,
+        "Asked for by the administration interface, as Authorization: Bearer TOKEN. Needed when "
+        "admin_address is neither on the loopback nor a unix socket."),
     TEXT("HP_CERTS_DIR", certs_dir, "/certs", "a folder",
          "Certificates. The hub makes those for tunnels itself, in the folder frp below it."),
 
@@ -60,6 +64,12 @@ static const struct setting ROWS[] = {
         "Reverse proxies whose X-Forwarded-For and X-Real-IP are believed. Quotes and spaces "
         "around "
         "an entry do not matter; an entry that is wrong is told and left out."),
+    TEXT("HP_NEXTCLOUD_CA_FILE", nextcloud_ca_file, "", "a file",
+         "Certificates (PEM) of the authorities that may have signed Nextcloud's; not set: the "
+         "system's."),
+    ROW("HP_NEXTCLOUD_PROXY", SETTING_SECRET, nextcloud_proxy, "", 0, 0,
+        "HTTP proxy on the way to Nextcloud, as in http://proxy.example.com:3128; a user name and "
+        "password may stand in it. The usual variables (http_proxy) do not count."),
     ROW("HP_SESSION_LIFETIME", SETTING_DURATION, session_lifetime, "3s", 0, 10 * SECONDS,
         "How long Nextcloud's answer about who a client is may be used again; 0: ask every time."),
     ROW("HP_BLACKLIST_COUNT", SETTING_INT, blacklist_count, "10", 1, 1000000,
@@ -68,6 +78,10 @@ static const struct setting ROWS[] = {
         "How long a failure counts."),
     ROW("HP_STRIP_CREDENTIALS", SETTING_BOOL, strip_credentials, "false", 0, 0,
         "Take Nextcloud's session cookies and Authorization out of requests to ExApps."),
+
+    TEXT("HP_EXAPP_HOSTS", exapp_hosts, "", "host names, addresses and networks between commas",
+         "Where AppAPI may say that an ExApp is which Nextcloud does not know yet, beside tunnels "
+         "and ports 23000..23999 of the loopback."),
 
     HEADING("Tunnels and engines"),
     ROW("HP_FRP_DISABLE_TLS", SETTING_BOOL, frp_disable_tls, "false", 0, 0,
@@ -82,7 +96,7 @@ static const struct setting ROWS[] = {
 
     HEADING("Timeouts"),
     ROW("HP_TIMEOUT_CONNECT", SETTING_TIMEOUT, timeout_connect, "30s", MS, DAYS,
-        "To connect to an ExApp or to Nextcloud."),
+        "To connect to an ExApp."),
     ROW("HP_TIMEOUT_CLIENT", SETTING_TIMEOUT, timeout_client, "30s", MS, 365 * DAYS,
         "Without a byte from a client that is to send a request or its body."),
     ROW("HP_TIMEOUT_SERVER", SETTING_TIMEOUT, timeout_server, "1800s", MS, 365 * DAYS,
@@ -91,6 +105,15 @@ static const struct setting ROWS[] = {
         "Without a byte on an upgraded connection (WebSocket), in either direction; 0: no limit. "
         "If "
         "not set, it is timeout_server."),
+    ROW("HP_NEXTCLOUD_CONNECT_TIMEOUT", SETTING_DURATION, nextcloud_connect_timeout, "5s", MS,
+        HOURS, "To connect to Nextcloud."),
+    ROW("HP_NEXTCLOUD_TIMEOUT", SETTING_DURATION, nextcloud_timeout, "25s", MS, HOURS,
+        "For a whole answer of Nextcloud, the wait for a free connection included."),
+    ROW("HP_EXAPP_LIFETIME", SETTING_DURATION, exapp_lifetime, "60s", 0, DAYS,
+        "How long what Nextcloud said about an ExApp when asked is believed. What AppAPI tells the "
+        "hub by itself stays."),
+    ROW("HP_EXAPP_UNKNOWN_LIFETIME", SETTING_DURATION, exapp_unknown_lifetime, "15s", 0, DAYS,
+        "How long an ExApp that Nextcloud does not know is not asked for again."),
     ROW("HP_HEAD_TIMEOUT", SETTING_DURATION, head_timeout, "15s", MS, HOURS,
         "For the whole head of a request, from its first byte."),
     ROW("HP_HANDSHAKE_TIMEOUT", SETTING_DURATION, handshake_timeout, "10s", MS, HOURS,
@@ -111,6 +134,12 @@ static const struct setting ROWS[] = {
         10000000,
         "Connections at once from one address (IPv6: one /64) that is no trusted proxy; 0: no "
         "limit."),
+    ROW("HP_NEXTCLOUD_REQUESTS", SETTING_INT, nextcloud_requests, "100", 1, 10000,
+        "Requests to Nextcloud at once."),
+    ROW("HP_NEXTCLOUD_WAITING", SETTING_INT, nextcloud_waiting, "1000", 0, 1000000,
+        "Requests to Nextcloud that wait for others to end; what is over that fails."),
+    ROW("HP_MAX_SESSIONS", SETTING_INT, max_sessions, "10000", 1, 1000000,
+        "Clients whose identity is remembered for session_lifetime; the oldest go first."),
     ROW("HP_UPSTREAM_IDLE_CONNECTIONS", SETTING_INT, upstream_idle_connections, "512", 0, 1000000,
         "Unused connections kept to each ExApp."),
     ROW("HP_MAX_UNAUTHENTICATED_TUNNELS", SETTING_INT, max_unauthenticated_tunnels, "256", 1,

@@ -1,35 +1,12 @@
 #include "hub/target.h"
 
-#include <ctype.h>
+#include "common/http/percent.h"
+#include "hub/exapp_meta.h"
 
 enum {
     ROUNDS = 3,
     PATH_BYTES = 16 * 1024, /* a head's lines are 8 KiB at most */
 };
-
-static int hex(char c)
-{
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* Decodes %XX once, as servers do: what is no such triplet stays as it is. Returns the length. */
-static size_t decode(char *p, size_t n)
-{
-    size_t out = 0;
-    for (size_t i = 0; i < n; i++) {
-        if (p[i] == '%' && n - i > 2 && hex(p[i + 1]) >= 0 && hex(p[i + 2]) >= 0) {
-            p[out++] = (char)(hex(p[i + 1]) << 4 | hex(p[i + 2]));
-            i += 2;
-        } else {
-            p[out++] = p[i];
-        }
-    }
-    return out;
-}
 
 /* Whether some segment is `..`, or a byte is NUL or a backslash. */
 static bool leaves_prefix(const char *p, size_t n)
@@ -65,16 +42,64 @@ static bool hostile(struct str path)
     size_t n = path.n, before;
     for (int round = 0; !leaves_prefix(copy, n); round++) {
         before = n;
-        if (round == ROUNDS || (n = decode(copy, n)) == before) {
+        if (round == ROUNDS || (n = http_percent_decode(copy, n)) == before) {
             return false;
         }
     }
     return true;
 }
 
-static bool appid_char(char c)
+/* Whether the path is one of AppAPI's alone after what servers do with paths: empty and `.` segments
+ * go, parameters and a late `?` or `#` cut a segment off, and to some letters of both cases are one. */
+static bool names_reserved(const char *p, size_t n)
 {
-    return isalnum((unsigned char)c) || c == '_' || c == '.' || c == '-';
+    static const struct str names[] = {{"heartbeat", 9}, {"init", 4}, {"enabled", 7}};
+    struct str only = {NULL, 0};
+    for (size_t at = 0; at < n;) {
+        const char *slash = memchr(p + at, '/', n - at);
+        size_t end = slash ? (size_t)(slash - p) : n, len = 0;
+        while (at + len < end && !strchr(";?#", p[at + len])) {
+            len++;
+        }
+        if (len > 0 && !(len == 1 && p[at] == '.')) {
+            if (only.n > 0) {
+                return false;
+            }
+            only = (struct str){p + at, len};
+        }
+        at = end + 1;
+    }
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        if (str_eq_nocase(only, names[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The same as sent and after each round of decoding, as in hostile(). */
+static bool reserved(struct str path)
+{
+    char copy[PATH_BYTES];
+    if (names_reserved(path.p, path.n)) {
+        return true;
+    }
+    if (!memchr(path.p, '%', path.n)) {
+        return false;
+    }
+    memcpy(copy, path.p, path.n);
+    size_t n = path.n, before;
+    for (int round = 0; round < ROUNDS; round++) {
+        before = n;
+        n = http_percent_decode(copy, n);
+        if (n == before) {
+            return false;
+        }
+        if (names_reserved(copy, n)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 enum target_result target_parse(struct target *t, struct str path)
@@ -92,16 +117,16 @@ enum target_result target_parse(struct target *t, struct str path)
     if (clean.n <= skip || memcmp(clean.p, prefix, skip) != 0) {
         return TARGET_UNKNOWN;
     }
-    const char *id = clean.p + skip, *end = clean.p + clean.n, *p = id;
-    while (p < end && appid_char(*p)) {
-        p++;
-    }
+    const char *id = clean.p + skip, *end = clean.p + clean.n;
+    const char *p = memchr(id, '/', (size_t)(end - id));
+    p = p ? p : end;
     t->appid = (struct str){id, (size_t)(p - id)};
-    if (t->appid.n == 0 || t->appid.n > TARGET_APPID_MAX || (p < end && *p != '/')) {
+    if (!exapp_id_valid(t->appid)) {
         return TARGET_UNKNOWN;
     }
     t->bare = p == end;
     t->path = t->bare ? STR("/") : (struct str){p, (size_t)(end - p)};
+    t->reserved = reserved(t->path);
     t->rest = (struct str){p, path.n - (size_t)(p - path.p)};
     return TARGET_OK;
 }

@@ -9,12 +9,11 @@
 
 #include "common/base/base.h"
 
-enum { TARGET_APPID_MAX = 64 };
-
 struct target {
     struct str appid; /* as the client spelled it */
     struct str path;  /* path for the ExApp, without the query; begins with '/' */
     struct str rest;  /* what stands behind the appid in the request: path and query */
+    bool reserved;    /* what AppAPI alone may call: /heartbeat, /init, /enabled, however spelled */
     bool bare;        /* nothing but perhaps a query stands there: "/" goes in front of rest */
 };
 

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "common/log/log.h"
+#include "hub/bans.h"
 #include "hub/tunnel_impl.h"
 
 /* Told to clients; frpc only prints it. Ours speaks what that version of frps speaks. */
@@ -267,17 +268,26 @@ static void silence_fire(struct timer *timer)
 
 /* ---- login ---- */
 
-/* NULL when the login is good. */
-static const char *judge_login(struct tunnels *ts, const struct frp_login *login)
+static void count(struct tunnels *ts, const struct ip_addr *from, const char *what)
+{
+    bans_failure(ts->hub->bans, from, loop_now(&ts->hub->loop), what, NULL);
+}
+
+/* NULL when the login is good. A wrong key counts as a failure of the address; the right one is never
+ * refused for it, as all apps of a Docker host share one and the key of one may be old. */
+static const char *judge_login(struct tunnels *ts, const struct ip_addr *from,
+                               const struct frp_login *login)
 {
     struct str token = str_of(ts->hub->settings.frp_auth_token);
     if (ts->stopped) {
         return "the server is stopping";
     }
     if (!frp_privilege_key_matches(token, login->timestamp, login->privilege_key)) {
+        count(ts, from, "a tunnel's login with a wrong auth.token");
         return "token in login doesn't match token from configuration";
     }
-    if (!secret_matches(&ts->key, frp_meta_get(&login->metas, "token"))) {
+    if (!secret_matches(&ts->hub->key, frp_meta_get(&login->metas, "token"))) {
+        count(ts, from, "a tunnel's login with a wrong key");
         return "Invalid token"; /* what HaRP's login check says */
     }
     if (login->run_id.n > 0 && (!printable(login->run_id) || login->run_id.n > TUNNEL_RUN_ID_MAX)) {
@@ -302,7 +312,7 @@ void tunnel_login(struct tunnels *ts, struct tunnel_conn *c, struct stream *s,
 {
     struct hub *hub = ts->hub;
     char text[IP_TEXT_MAX];
-    const char *error = judge_login(ts, login);
+    const char *error = judge_login(ts, &c->addr, login);
     if (error) {
         refuse(ts, c, s, error);
         return;

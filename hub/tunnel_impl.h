@@ -4,7 +4,6 @@
 
 #include <openssl/ssl.h>
 
-#include "common/crypto/secret.h"
 #include "common/frp/control.h"
 #include "common/frp/yamux.h"
 #include "common/stream/listener.h"
@@ -31,8 +30,7 @@ struct tunnel_link {
 struct tunnels {
     struct hub *hub;
     struct listener *listener;
-    SSL_CTX *tls; /* NULL: TLS is switched off */
-    struct secret key;
+    SSL_CTX *tls;                       /* NULL: TLS is switched off */
     struct addresses *addresses;        /* connections without a login, by address */
     struct tunnel_link conns, sessions; /* rings of tunnel_conn and tunnel */
     struct tunnel *ports[TUNNEL_PORTS];

@@ -56,7 +56,7 @@ struct tunnels *tunnels_start(struct hub *hub, char *err, size_t errlen)
     tunnel_link_init(&ts->conns);
     tunnel_link_init(&ts->sessions);
     ts->addresses = addresses_new();
-    if (!ts->addresses || secret_set(&ts->key, str_of(hub->settings.shared_key)) < 0) {
+    if (!ts->addresses) {
         snprintf(err, errlen, "no random bytes to be had");
         goto fail;
     }
@@ -104,7 +104,6 @@ void tunnels_free(struct tunnels *ts)
     }
     SSL_CTX_free(ts->tls);
     addresses_free(ts->addresses);
-    secret_clear(&ts->key);
     free(ts);
 }
 

@@ -119,15 +119,18 @@ void upstream_pool_free(struct upstream_pool *pool)
 
 static struct tunnel *tunnel_for(struct hub *hub, const struct exapp *app)
 {
-    struct tunnel *t = tunnels_find(hub->tunnels, app->port);
+    struct tunnel *t = tunnels_find(hub->tunnels, app->meta.port);
     return t && app->loopback ? t : NULL;
 }
 
 void upstream_put(struct hub *hub, struct exapp *app, struct stream *s, uint64_t target)
 {
+    if (hub->stopping || app->retired || hub->settings.upstream_idle_timeout == 0) {
+        stream_close(s);
+        return;
+    }
     struct upstream_pool *pool = pool_of(hub, app);
-    if (hub->stopping || hub->settings.upstream_idle_timeout == 0 ||
-        pool->n >= hub->settings.upstream_idle_connections ||
+    if (pool->n >= hub->settings.upstream_idle_connections ||
         (pool->n > 0 && pool->target != target)) {
         stream_close(s);
         return;
@@ -247,10 +250,14 @@ bool upstream_get(struct hub *hub, struct exapp *app, const struct tunnel_origin
                   enum upstream_fresh fresh, struct upstream_result *result, upstream_done *done,
                   void *owner, struct upstream_wait **wait)
 {
+    *wait = NULL;
+    if (app->loopback && app->meta.port >= TUNNEL_ENGINE_FIRST &&
+        app->meta.port <= TUNNEL_ENGINE_LAST) {
+        return failed(result, HOP_HUB, "the ExApp's port is one of those for Docker engines");
+    }
     struct tunnel *t = tunnel_for(hub, app);
     uint64_t target = t ? tunnel_generation(t) : 0;
-    struct stream *s = take_idle(hub, pool_of(hub, app), target, fresh);
-    *wait = NULL;
+    struct stream *s = app->pool ? take_idle(hub, app->pool, target, fresh) : NULL;
     if (s) {
         *result = (struct upstream_result){.s = s, .target = target, .reused = true};
         return true;
@@ -272,15 +279,16 @@ bool upstream_get(struct hub *hub, struct exapp *app, const struct tunnel_origin
             return true;
         }
     } else {
-        w->own_port = own_port(hub, app->port);
+        w->own_port = own_port(hub, app->meta.port);
         if (w->own_port && app->loopback) {
             free(w);
             return failed(result, HOP_HUB, own_listener_text);
         }
-        if (app->loopback && app->port >= TUNNEL_APP_FIRST && app->port <= TUNNEL_ENGINE_LAST) {
-            w->tunnel_port = app->port;
+        if (app->loopback && app->meta.port >= TUNNEL_APP_FIRST &&
+            app->meta.port <= TUNNEL_APP_LAST) {
+            w->tunnel_port = app->meta.port;
         }
-        w->dial = dial_start(&hub->loop, hub->resolver, app->host, app->port,
+        w->dial = dial_start(&hub->loop, hub->resolver, app->meta.host, app->meta.port,
                              hub->settings.timeout_connect, dial_ready, w);
     }
     *wait = w;

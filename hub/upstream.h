@@ -5,20 +5,19 @@
  * or sends something on unasked, is dropped at once.
  *
  * Where an ExApp is: its record's host and port. A loopback host with the port of a live tunnel
- * means that tunnel; otherwise host:port is connected to, but never one of the hub's own listeners.
+ * means that tunnel; otherwise host:port is connected to, but never one of the hub's own listeners. The
+ * ports of Docker engines are nobody's: an engine is reached through the Docker gate alone.
  */
 #ifndef HARP_HUB_UPSTREAM_H
 #define HARP_HUB_UPSTREAM_H
 
 #include "common/stream/stream.h"
-#include "hub/exapps.h"
+#include "hub/exapp.h"
+#include "hub/hop.h"
 #include "hub/tunnels.h"
 
 struct hub;
 struct upstream_wait;
-
-/* Which hop a failure is at; the body of the answer names it. */
-enum hop { HOP_NONE, HOP_HUB, HOP_TUNNEL, HOP_EXAPP };
 
 struct upstream_result {
     struct stream *s; /* the caller owns it now; NULL: failed */

@@ -38,8 +38,9 @@ static const char *value_shape(const struct setting *row)
         return "a whole number";
     case SETTING_SIZE:
         return "bytes, or K, M, G";
-    case SETTING_DURATION:
     case SETTING_TIMEOUT:
+        return "a duration with its unit: us, ms, s, m, h, d";
+    case SETTING_DURATION:
         return "a duration: us, ms, s, m, h, d; without a unit, seconds";
     case SETTING_LISTEN:
         return row->max == 1 ? "ADDRESS:PORT, [IPV6]:PORT, unix:/PATH or off"

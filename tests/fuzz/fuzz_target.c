@@ -2,6 +2,7 @@
  * of all its decodings, and is split without a byte changed. */
 #include <stdlib.h>
 
+#include "hub/exapp_meta.h"
 #include "hub/target.h"
 
 #define REQUIRE(x)                                                                                 \
@@ -76,7 +77,7 @@ static void check(const struct target *t, struct str path)
     size_t plain = query ? (size_t)(query - path.p) : path.n;
     REQUIRE(clean_in_all_rounds(path.p, plain));
     REQUIRE(path.n > 8 && memcmp(path.p, "/exapps/", 8) == 0);
-    REQUIRE(t->appid.p == path.p + 8 && t->appid.n > 0 && t->appid.n <= TARGET_APPID_MAX);
+    REQUIRE(t->appid.p == path.p + 8 && t->appid.n > 0 && t->appid.n <= EXAPP_ID_MAX);
     for (size_t i = 0; i < t->appid.n; i++) {
         char c = t->appid.p[i];
         REQUIRE((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||

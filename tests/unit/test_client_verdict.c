@@ -19,35 +19,47 @@
 
 #define GET "GET /exapps/a/x HTTP/1.1\r\nHost: h\r\n\r\n"
 
-struct access_query {
-    access_done *done;
-    void *owner;
-    bool cancelled;
-};
-
-static struct access_query query; /* the one that waits */
+static struct exapp *forward_to;
+static struct access *asked_for;      /* the request that waits */
+static struct access_verdict verdict; /* for when it asks again */
+static bool ready, cleared;
 static unsigned asked;
 
-bool access_ask(struct hub *hub UNUSED, const struct access_facts *facts,
-                struct access_verdict *verdict UNUSED, access_done *done, void *owner,
-                struct access_query **q)
+bool access_judge(struct hub *hub UNUSED, const struct access_facts *facts, struct access *a,
+                  struct target *target, struct access_verdict *v, void (*again)(void *owner),
+                  void *owner)
 {
-    assert_true(str_eq(facts->target->appid, STR("a")));
-    query = (struct access_query){.done = done, .owner = owner};
+    assert_int_equal(target_parse(target, facts->request->path), TARGET_OK);
+    assert_true(str_eq(target->appid, STR("a")));
+    a->again = again;
+    a->owner = owner;
+    if (ready) {
+        ready = false;
+        *v = verdict;
+        a->app = verdict.kind == ACCESS_FORWARD ? exapp_ref(forward_to) : NULL;
+        return true;
+    }
+    asked_for = a;
     asked++;
-    *q = &query;
     return false;
 }
 
-void access_cancel(struct access_query *q)
+void access_clear(struct access *a)
 {
-    q->cancelled = true;
+    cleared = cleared || (a == asked_for && a->again);
+    exapp_unref(a->app);
+    *a = (struct access){0};
+}
+
+void access_answered(struct hub *hub UNUSED, const struct access *a UNUSED, int status UNUSED)
+{
 }
 
 struct fixture {
     struct hub hub;
     struct tunnels tunnels; /* none */
-    struct exapp app;
+    struct exapp *app;
+    struct route_matcher *matcher;
     int origin; /* listens for the app */
     int fd;     /* the browser */
     char got[4096];
@@ -92,12 +104,16 @@ static int setup(void **state)
     assert_int_equal(bind(f->origin, (struct sockaddr *)&sa, sizeof(sa)), 0);
     assert_int_equal(listen(f->origin, 8), 0);
     assert_int_equal(getsockname(f->origin, (struct sockaddr *)&sa, &len), 0);
-    static char id[] = "a", version[] = "1", user[] = "x", host[] = "127.0.0.1";
-    f->app = (struct exapp){.id = id, .version = version, .anonymous = user, .host = host};
-    f->app.port = ntohs(sa.sin_port);
-    f->app.loopback = true;
+    struct exapp_meta meta = {.port = ntohs(sa.sin_port)};
+    meta.id = strdup("a");
+    meta.token = strdup("x");
+    meta.version = strdup("1");
+    meta.host = strdup("127.0.0.1");
+    f->matcher = route_matcher_new();
+    f->app = forward_to = exapp_new(&meta, f->matcher, NULL);
     f->fd = connect_to(port_of(listener_address(f->hub.frontend->http)));
     asked = 0;
+    ready = cleared = false;
     *state = f;
     return 0;
 }
@@ -106,7 +122,8 @@ static int teardown(void **state)
 {
     struct fixture *f = *state;
     frontend_free(f->hub.frontend);
-    upstream_pool_free(f->app.pool);
+    exapp_unref(f->app);
+    route_matcher_free(f->matcher);
     loop_free(&f->hub.loop);
     resolver_free(f->hub.resolver);
     free(f->hub.settings.certs_dir);
@@ -160,7 +177,9 @@ static void ask(struct fixture *f, const char *request, unsigned times)
 
 static void tell(struct access_verdict v)
 {
-    query.done(query.owner, &v);
+    verdict = v;
+    ready = true;
+    asked_for->again(asked_for->owner);
 }
 
 static void a_late_refusal_is_answered_and_the_connection_goes_on(void **state)
@@ -201,7 +220,7 @@ static void a_late_yes_forwards_the_head_and_the_body_that_came_meanwhile(void *
     ask(f, "POST /exapps/a/x?q HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhe", 1);
     assert_int_equal(send(f->fd, "llo", 3, 0), 3);
     turn(f);
-    tell((struct access_verdict){.kind = ACCESS_FORWARD, .app = &f->app});
+    tell((struct access_verdict){.kind = ACCESS_FORWARD});
     for (int i = 0; i < TURNS && !strstr(got, "hello"); i++) {
         turn(f);
         fd = fd < 0 ? accept4(f->origin, NULL, NULL, SOCK_NONBLOCK) : fd;
@@ -222,7 +241,7 @@ static void a_request_that_still_waits_is_cancelled_when_the_hub_ends(void **sta
     ask(f, GET, 1);
     frontend_free(f->hub.frontend);
     f->hub.frontend = NULL;
-    assert_true(query.cancelled);
+    assert_true(cleared);
 }
 
 static void a_client_that_left_while_it_waited_costs_nothing_more(void **state)
@@ -231,8 +250,7 @@ static void a_client_that_left_while_it_waited_costs_nothing_more(void **state)
     ask(f, GET, 1);
     shutdown(f->fd, SHUT_RDWR);
     turn(f);
-    if (!query
-             .cancelled) { /* nobody reads while it waits: noticed at the latest with the verdict */
+    if (!cleared) { /* nobody reads while it waits: noticed at the latest with the verdict */
         tell((struct access_verdict){.kind = ACCESS_ANSWER, .status = 403, .reason = "not you"});
     }
     for (int i = 0; i < TURNS && f->hub.frontend->count > 0; i++) {

@@ -293,11 +293,68 @@ static void wrong_settings_are_named(void **state)
         {"HP_TUNNEL_MAX_HELD=512M", "HP_TUNNEL_MAX_HELD_TOTAL: smaller than tunnel_max_held, the "
                                     "share of a single tunnel; make "
                                     "one of the two fit"},
+        {"HP_EXAPP_HOSTS=good.example, bad host",
+         "HP_EXAPP_HOSTS: 'bad host' is neither a host name nor an address nor a network; write "
+         "them as in app.example.com, 10.0.0.0/8"},
+        {"HP_EXAPP_HOSTS=10.0.0.0/33",
+         "HP_EXAPP_HOSTS: '10.0.0.0/33' is neither a host name nor an address nor a network; write "
+         "them as in app.example.com, 10.0.0.0/8"},
+        {"HP_NEXTCLOUD_PROXY=socks5://who:pass@h:1",
+         "HP_NEXTCLOUD_PROXY: the value (not shown) is no proxy; write http://host:port or "
+         "http://user:password@host:port, without a path"},
+        {"HP_NEXTCLOUD_PROXY=http://who:pass@h:1/x",
+         "HP_NEXTCLOUD_PROXY: the value (not shown) is no proxy; write http://host:port or "
+         "http://user:password@host:port, without a path"},
     };
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++)
         check_error(NULL, WORDS(KEY, NC, cases[i].env), cases[i].error);
+}
+
+static void an_open_administration_interface_needs_a_token(void **state)
+{
+    static const char *const closed[] = {
+        "HP_ADMIN_ADDRESS=127.0.0.1:8200", "HP_ADMIN_ADDRESS=127.9.9.9:8200",
+        "HP_ADMIN_ADDRESS=[::1]:8200",     "HP_ADMIN_ADDRESS=[::ffff:127.0.0.1]:8200",
+        "HP_ADMIN_ADDRESS=unix:/x/y",      "HP_ADMIN_ADDRESS=off",
+    };
+    static const struct {
+        const char *env, *error;
+    } open[] = {
+        {"HP_ADMIN_ADDRESS=0.0.0.0:8200",
+         "HP_ADMIN_ADDRESS: '0.0.0.0:8200' can be reached from other machines; set HP_ADMIN_TOKEN, "
+         "or listen at 127.0.0.1:8200 or unix:/PATH"},
+        {"HP_ADMIN_ADDRESS=:81",
+         "HP_ADMIN_ADDRESS: '0.0.0.0:81' can be reached from other machines; set HP_ADMIN_TOKEN, "
+         "or listen at 127.0.0.1:81 or unix:/PATH"},
+        {"HP_ADMIN_ADDRESS=[::]:81",
+         "HP_ADMIN_ADDRESS: '[::]:81' can be reached from other machines; set HP_ADMIN_TOKEN, or "
+         "listen at 127.0.0.1:81 or unix:/PATH"},
+        {"HP_ADMIN_ADDRESS=192.0.2.1:81",
+         "HP_ADMIN_ADDRESS: '192.0.2.1:81' can be reached from other machines; set HP_ADMIN_TOKEN, "
+         "or listen at 127.0.0.1:81 or unix:/PATH"},
+    };
+    struct config_report report = {0};
+    struct hub_settings s;
+    char expected[512];
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(closed); i++) {
+        assert_int_equal(load(NULL, WORDS(KEY, NC, closed[i]), &s, &report), 0);
+        hub_settings_free(&s);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(open); i++) {
+        check_error(NULL, WORDS(KEY, NC, open[i].env), open[i].error);
+        assert_int_equal(load(NULL, WORDS(KEY, NC, open[i].env, "HP_ADMIN_TOKEN=t"), &s, &report),
+                         0);
+        hub_settings_free(&s);
+    }
+    snprintf(expected, sizeof(expected),
+             "%s:1: admin_address: '0.0.0.0:1' can be reached from other machines; set "
+             "HP_ADMIN_TOKEN, or listen at 127.0.0.1:1 or unix:/PATH",
+             path);
+    check_error("admin_address = \"*:1\";", WORDS(KEY, NC), expected + strlen(path));
 }
 
 #define ROUTES "routes = ( { url = \"^/.*\"; access_level = 0; } );"
@@ -307,7 +364,7 @@ static void reads_declared_exapps(void **state)
 {
     struct config_report report = {0};
     struct hub_settings s;
-    const struct hub_exapp *app;
+    const struct exapp_meta *app;
 
     (void)state;
     assert_int_equal(
@@ -327,12 +384,12 @@ static void reads_declared_exapps(void **state)
     assert_string_equal(app->version, "1.0.0");
     assert_string_equal(app->host, "::1");
     assert_int_equal(app->port, 23005);
-    assert_int_equal(app->routes_n, 2);
+    assert_int_equal(app->nroutes, 2);
     assert_string_equal(app->routes[0].url, "^/public");
-    assert_int_equal(app->routes[0].access_level, HUB_ACCESS_PUBLIC);
-    assert_int_equal(app->routes[0].statuses_n, 2);
-    assert_int_equal(app->routes[0].statuses[1], 403);
-    assert_int_equal(app->routes[1].access_level, HUB_ACCESS_ADMIN);
+    assert_int_equal(app->routes[0].access, EXAPP_PUBLIC);
+    assert_int_equal(app->routes[0].nstatus, 2);
+    assert_int_equal(app->routes[0].status[1], 403);
+    assert_int_equal(app->routes[1].access, EXAPP_ADMIN);
     app = hub_exapps_find(&s.exapps, STR("other"));
     assert_non_null(app);
     assert_string_equal(app->host, "127.0.0.1");
@@ -470,6 +527,7 @@ int main(void)
         cmocka_unit_test(takes_the_shared_key_from_exactly_one_place),
         cmocka_unit_test(strips_quotes_and_ignores_empty_variables),
         cmocka_unit_test(wrong_settings_are_named),
+        cmocka_unit_test(an_open_administration_interface_needs_a_token),
         cmocka_unit_test(reads_declared_exapps),
         cmocka_unit_test(wrong_exapps_are_named_with_their_line),
         cmocka_unit_test(an_empty_list_of_exapps_still_needs_nextcloud),

@@ -202,6 +202,7 @@ static void strips_nextclouds_credentials_when_told_to(void **state)
         {"Cookie: oc_sessionPassphrase=x\r\n", ""},
         {"Cookie: a=1; oc_sessionPassphrase=x; b=2\r\n", "Cookie: a=1; b=2\r\n"},
         {"Cookie: nc_username=u; nc_token=t; nc_session_id=s; z=9\r\n", "Cookie: z=9\r\n"},
+        {"Cookie: a=1;\tnc_token=t; \t nc_session_id=s;b=2\r\n", "Cookie: a=1; b=2\r\n"},
         {"Cookie: oc12345abcde=sess; a=1\r\n", "Cookie: a=1\r\n"},
         {"Cookie: a=1;oc12345abcde=sess;b=2\r\n", "Cookie: a=1; b=2\r\n"},
         {"cookie: nc_token=1\r\nCookie: a=1\r\nCookie: b=2; nc_token=2\r\n",
@@ -337,6 +338,23 @@ static void largest_head_fits(void **state)
     free(head);
 }
 
+/* Its credentials and the app's address pass as sent, even if Connection names them; the rest of the
+ * hub's fields is set and taken away as always. */
+static void a_call_of_appapis_keeps_its_own_fields(void **state)
+{
+    struct rewrite_app to = app;
+    (void)state;
+    to.appapi = true;
+    expect_request("PUT /exapps/App/p?q HTTP/1.1\r\nHost: h\r\nEX-APP-ID: x\r\nex-app-host: a\r\n"
+                   "Connection: authorization-app-api, X\r\nX: y\r\nharp-shared-key: k\r\n"
+                   "AUTHORIZATION-APP-API: YTpi\r\nAA-VERSION: 34\r\nex-app-port: 1\r\n"
+                   "docker-engine-port: 24000\r\nContent-Length: 0\r\n\r\n",
+                   &to,
+                   "PUT /p?q HTTP/1.1\r\nHost: h\r\nex-app-host: a\r\n"
+                   "AUTHORIZATION-APP-API: YTpi\r\nex-app-port: 1\r\nContent-Length: 0\r\n"
+                   "EX-APP-ID: App\r\nEX-APP-VERSION: 1.2\r\nAA-VERSION: 32\r\n\r\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -353,6 +371,7 @@ int main(void)
         cmocka_unit_test(passes_a_response_on),
         cmocka_unit_test(leaves_forbidden_fields_out_of_trailers),
         cmocka_unit_test(too_small_a_buffer_gives_nothing),
+        cmocka_unit_test(a_call_of_appapis_keeps_its_own_fields),
         cmocka_unit_test(largest_head_fits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

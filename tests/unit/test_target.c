@@ -258,6 +258,35 @@ static void judges_paths_as_long_as_a_head_may_be(void **state)
     free(path);
 }
 
+static void marks_what_appapi_alone_may_call_however_it_is_spelled(void **state)
+{
+    static const char *const reserved[] = {
+        "/init",      "/heartbeat", "/enabled",        "/INIT",          "/Enabled",
+        "/init/",     "//init",     "/init//",         "/./init",        "/init/.",
+        "/.//./init", "/%69nit",    "/%69%6e%69%74",   "/%2569nit",      "/%252569nit",
+        "/ini%74",    "/%2finit",   "/%2Finit",        "/init%2f",       "/%2e/init",
+        "/init;",     "/init;a=b",  "/;/init",         "/init%3Bx",      "/init%3fx",
+        "/init%23x",  "/init%3F",   "/init?enabled=1", "/heartbe%61t?x", "/enabled?enabled=0",
+    };
+    static const char *const free_ones[] = {
+        "/",          "",       "/x",       "/initial", "/ini",     "/init/x",     "/x/init",
+        "/init.html", "/.init", "/init%20", "/?/init",  "/x?/init", "/heartbeats", "/enable",
+        "/enabled/x", "/%2",    "/init%",   "/in/it",   "/..init",
+    };
+    char path[128];
+    struct target t;
+    (void)state;
+    for (size_t k = 0; k < ARRAY_LEN(reserved) + ARRAY_LEN(free_ones); k++) {
+        bool want = k < ARRAY_LEN(reserved);
+        int n = snprintf(path, sizeof(path), "/exapps/app%s",
+                         want ? reserved[k] : free_ones[k - ARRAY_LEN(reserved)]);
+        assert_int_equal(target_parse(&t, (struct str){path, (size_t)n}), TARGET_OK);
+        if (t.reserved != want) {
+            fail_msg("%s is %sreserved", path, t.reserved ? "" : "not ");
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -270,6 +299,7 @@ int main(void)
         cmocka_unit_test(lets_other_dots_and_semicolons_pass),
         cmocka_unit_test(refuses_a_dot_segment_wherever_a_path_is_cut),
         cmocka_unit_test(judges_paths_as_long_as_a_head_may_be),
+        cmocka_unit_test(marks_what_appapi_alone_may_call_however_it_is_spelled),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
