@@ -2,24 +2,33 @@
 
 `site`        starts hubs, tunnels and apps for one test
 `direct_site` one hub and one raw origin for a whole file, for tests that leave nothing behind
+`world`       a hub that asks a stand-in for Nextcloud, and an ExApp, for a whole file
 `sample`      the hub, the tunnel and the sample ExApp, for a whole file, over mutual TLS
 HARP_BUILD names the folder of the programs, so the same tests judge sanitizer builds.
 """
 import pathlib
+import subprocess
 import sys
 
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
-from harness import Hub, RawOrigin, SampleExApp, TunnelClient, program, response  # noqa: E402
+from harness import (Hub, Nextcloud, RawOrigin, SampleExApp, TunnelClient, leaked,  # noqa: E402
+                     program, response)
 from harness.programs import TUNNEL_PORT, app, free_port  # noqa: E402
+from harness.world import World  # noqa: E402
 
 
 def pytest_sessionstart(session):
     missing = [name for name in ("harp-hub", "harp-tunnel-client") if not program(name).exists()]
     if missing:
         pytest.exit(f"{', '.join(missing)} not in {program('')}: run make first", returncode=3)
+
+
+def pytest_collection_modifyitems(items):
+    """The logs are looked at when all of them are there."""
+    items.sort(key=lambda item: item.name == "test_no_log_of_this_run_holds_a_secret")
 
 
 class Site:
@@ -49,6 +58,10 @@ class Site:
     def socket_path(self):
         self.count += 1
         return self.folder / f"{self.count}.sock"
+
+    def nextcloud(self, **kwargs):
+        """A stand-in for Nextcloud; hub(nextcloud=...) starts a hub that asks it."""
+        return self.add(Nextcloud(**kwargs))
 
     def hub(self, *apps, certs=None, **kwargs):
         hub = self.add(Hub(self._folder("hub"), certs or self.certs, apps, **kwargs))
@@ -81,6 +94,8 @@ class Site:
                 (thing.stop if hasattr(thing, "stop") else thing.close)()
             except AssertionError as error:
                 errors.append(str(error))
+            if hasattr(thing, "output") and (found := leaked(thing.output())):
+                errors.append(f"{thing.name} logged secrets: {', '.join(found)}")
         assert not errors, "\n".join(errors)
 
 
@@ -92,6 +107,20 @@ def open_site(tmp_path_factory, certs, name):
 def certs(tmp_path_factory):
     """One certificate folder for all hubs: making keys is the slow part of a first start."""
     return tmp_path_factory.mktemp("certs")
+
+
+@pytest.fixture(scope="session")
+def https_certs(tmp_path_factory):
+    """A certificate folder with cert.pem, certificate and key in one file, for hub.test and
+    localhost; the certificate alone is `crt`, and signs itself."""
+    folder = tmp_path_factory.mktemp("https-certs")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                    "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=hub.test",
+                    "-addext", "subjectAltName=DNS:hub.test,DNS:localhost", "-keyout",
+                    folder / "key", "-out", folder / "crt"], check=True, capture_output=True)
+    (folder / "cert.pem").write_bytes((folder / "crt").read_bytes()
+                                      + (folder / "key").read_bytes())
+    return folder
 
 
 @pytest.fixture
@@ -126,6 +155,24 @@ def origin(direct_site):
     origin.errors.clear()
     yield origin
     origin.check()
+
+
+@pytest.fixture(scope="module")
+def file_world(tmp_path_factory, certs, request):
+    """WORLD in a file holds settings for its hub."""
+    site = open_site(tmp_path_factory, certs, "world")
+    try:
+        yield World(site, getattr(request.module, "WORLD", {}))
+    finally:
+        site.close()
+
+
+@pytest.fixture
+def world(file_world):
+    """The file's world, as new; what the hub remembers stays."""
+    file_world.reset()
+    yield file_world
+    file_world.origin.check()
 
 
 @pytest.fixture(scope="module")

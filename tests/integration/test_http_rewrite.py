@@ -4,6 +4,7 @@ import base64
 import pytest
 
 from harness import RawClient, fetch, response
+from harness.programs import APP_TOKEN
 
 A = "/exapps/sample"
 
@@ -60,7 +61,7 @@ def test_sets_the_exapp_fields(hub, origin):
     assert head.get("EX-APP-VERSION") == "1.0.0"
     assert head.get("AA-VERSION") == "32"
     token = base64.b64decode(head.get("AUTHORIZATION-APP-API")).decode()
-    assert token == ":secret"
+    assert token == f":{APP_TOKEN}"
 
 
 @pytest.mark.parametrize("name", [

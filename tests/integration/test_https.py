@@ -2,7 +2,6 @@
 import shutil
 import socket
 import ssl
-import subprocess
 
 import pytest
 
@@ -10,19 +9,6 @@ from harness import RawClient, app, fetch, response
 from harness.wire import chunk
 
 A = "/exapps/sample"
-
-
-@pytest.fixture(scope="module")
-def https_certs(tmp_path_factory):
-    """A certificate folder with cert.pem: certificate and key in one file."""
-    folder = tmp_path_factory.mktemp("https-certs")
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
-                    "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=hub.test",
-                    "-addext", "subjectAltName=DNS:hub.test", "-keyout", folder / "key",
-                    "-out", folder / "crt"], check=True, capture_output=True)
-    (folder / "cert.pem").write_bytes((folder / "crt").read_bytes()
-                                      + (folder / "key").read_bytes())
-    return folder
 
 
 @pytest.fixture

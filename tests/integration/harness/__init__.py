@@ -5,7 +5,11 @@ place that does. process.py watches a child from start to end. origin.py is the 
 hub: a server that keeps every byte it got and answers what a test scripts. client.py is the near
 side. wire.py reads HTTP/1.1 strictly, for both. All waits have an end: `Deadline`.
 """
+from .appapi import (appapi_fields, assert_hubs_own, at, basic_field, bearer_field, control, meta,
+                     outcome, push, session_cookie, status)
 from .client import RawClient, fetch
+from .credentials import SECRETS, leaked
+from .nextcloud import Nextcloud
 from .origin import RawOrigin, Request
 from .programs import (BUILD, Hub, SampleExApp, TunnelClient, app, free_port, program,
                        program_is_sanitized, run_program)
@@ -13,7 +17,9 @@ from .wait import DEFAULT, Deadline, Overdue, wait_for
 from .wire import Head, Response, Malformed, chunk, response
 
 __all__ = [
-    "BUILD", "DEFAULT", "Deadline", "Head", "Hub", "Malformed", "Overdue", "RawClient",
-    "RawOrigin", "Request", "Response", "SampleExApp", "TunnelClient", "app", "chunk", "fetch",
-    "free_port", "program", "program_is_sanitized", "response", "run_program", "wait_for",
+    "BUILD", "DEFAULT", "Deadline", "Head", "Hub", "Malformed", "Nextcloud", "Overdue", "RawClient",
+    "RawOrigin", "Request", "Response", "SECRETS", "SampleExApp", "TunnelClient", "app",
+    "appapi_fields", "assert_hubs_own", "at", "basic_field", "bearer_field", "chunk", "control",
+    "fetch", "free_port", "leaked", "meta", "outcome", "program", "program_is_sanitized", "push",
+    "response", "run_program", "session_cookie", "status", "wait_for",
 ]

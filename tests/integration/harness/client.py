@@ -7,16 +7,24 @@ from .wire import Reader
 
 
 class RawClient:
-    """One connection to the hub. Use it as a context manager; it closes itself."""
+    """One connection to the hub. Use it as a context manager; it closes itself.
 
-    def __init__(self, address, tls=None, server_name=None, receive_buffer=None):
-        self.sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    address: (host, port), or the path of a unix socket.
+    source: the address to connect from, one of 127.0.0.0/8.
+    """
+
+    def __init__(self, address, tls=None, server_name=None, receive_buffer=None, source=None):
+        inet = isinstance(address, tuple)
+        self.sock = socket.socket(socket.AF_INET if inet else socket.AF_UNIX, socket.SOCK_STREAM)
+        if source:
+            self.sock.bind((source, 0))
         if receive_buffer:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         deadline = Deadline(what=f"a connection to {address}")
         self.sock.settimeout(deadline.left())
-        self.sock.connect(address)
-        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.sock.connect(address if inet else str(address))
+        if inet:
+            self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if tls:
             self.sock = tls.wrap_socket(self.sock, server_hostname=server_name)
         self.reader = Reader(self._recv)

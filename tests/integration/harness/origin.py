@@ -7,6 +7,7 @@ origin is closed: all sockets are closed then, and every wait has a deadline bes
 """
 import os
 import socket
+import ssl
 import threading
 
 from .wait import Deadline, Overdue, wait_for
@@ -104,17 +105,20 @@ class Connection:
 
 
 class RawOrigin:
-    """Listens on 127.0.0.1 (a free port) or, with path, on a unix socket.
+    """Listens on 127.0.0.1 (a free port, or the one given) or, with path, on a unix socket.
 
     lazy: the answer is asked for once the head is there; the test reads the body itself.
+    keep: False forgets requests once answered, for origins that run for hours.
     """
 
     CLOSE = CLOSE
 
-    def __init__(self, answer=OK, path=None, lazy=False, receive_buffer=None, idle=60.0):
+    def __init__(self, answer=OK, path=None, lazy=False, receive_buffer=None, idle=60.0,
+                 listen=("127.0.0.1", 0), keep=True, tls=None):
         self.answer = answer
         self.lazy = lazy
         self.idle = idle
+        self.keep = keep
         self.path = str(path) if path else None
         self.requests = []
         self.connections = []
@@ -124,11 +128,15 @@ class RawOrigin:
         self.listener = socket.socket(family, socket.SOCK_STREAM)
         if receive_buffer:
             self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        self.listener.bind(self.path or ("127.0.0.1", 0))
+        if not path and listen[1]:
+            self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.listener.bind(self.path or tuple(listen))
         self.listener.listen(1024)
         self.port = 0 if path else self.listener.getsockname()[1]
         self.threads = []
         self.closing = False
+        self.tls = tls  # an SSLContext, or None; handshakes that failed are in `refused`
+        self.refused = []
         self._start(self._accept)
 
     def __enter__(self):
@@ -148,6 +156,13 @@ class RawOrigin:
                 sock, _ = self.listener.accept()
             except OSError:
                 return
+            if self.tls:
+                try:
+                    sock = self.tls.wrap_socket(sock, server_side=True)
+                except (OSError, ssl.SSLError) as error:
+                    self.refused.append(error)
+                    sock.close()
+                    continue
             with self.lock:
                 connection = Connection(self, sock, len(self.connections))
                 self.connections.append(connection)
@@ -165,16 +180,28 @@ class RawOrigin:
                 self.errors.append(error)
         finally:
             connection.close()
+            if not self.keep:
+                self._forget(connection)
+
+    def _forget(self, connection):
+        with self.lock:
+            if connection in self.connections:
+                self.connections.remove(connection)
+            current = threading.current_thread()
+            self.threads = [thread for thread in self.threads if thread is not current]
 
     def _one(self, connection):
         deadline = Deadline(self.idle, "a request")
         request = Request(connection, connection.reader.head(deadline))
         if not self.lazy:
+            if request.head.tokens("Expect") == ["100-continue"]:
+                connection.send(b"HTTP/1.1 100 Continue\r\n\r\n")
             connection.read_body(request)
-        with self.lock:
-            connection.requests.append(request)
-            self.requests.append(request)
-            self.lock.notify_all()
+        if self.keep:
+            with self.lock:
+                connection.requests.append(request)
+                self.requests.append(request)
+                self.lock.notify_all()
         result = self.answer
         if callable(result):
             result = result(connection, request)

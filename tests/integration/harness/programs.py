@@ -5,12 +5,12 @@ import socket
 import subprocess
 import sys
 
+from .credentials import APP_TOKEN, SHARED_KEY
 from .process import Process
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 BUILD = pathlib.Path(os.environ.get("HARP_BUILD", ROOT / "build")).resolve()
 PYTHON = "/usr/bin/python3" if os.path.exists("/usr/bin/python3") else sys.executable
-SHARED_KEY = "integration-test-key"
 TUNNEL_PORT = 23005
 
 _given = set()
@@ -60,7 +60,7 @@ def run_program(name, *arguments, env=None, seconds=20):
                           text=True, timeout=seconds, env=env, check=False)
 
 
-def app(name="sample", port=TUNNEL_PORT, host="127.0.0.1", token="secret", version="1.0.0",
+def app(name="sample", port=TUNNEL_PORT, host="127.0.0.1", token=APP_TOKEN, version="1.0.0",
         routes=(("^/.*", 0),)):
     """One entry of `exapps` in hub.cfg."""
     rules = ",\n      ".join(f'{{ url = "{url}"; access_level = {level}; }}'
@@ -71,7 +71,8 @@ def app(name="sample", port=TUNNEL_PORT, host="127.0.0.1", token="secret", versi
 
 def hub_environment(folder, certs, ports, settings=()):
     """The hub's environment: nothing of the caller's settings leaks in."""
-    env = {key: value for key, value in os.environ.items() if not key.startswith("HP_")}
+    env = {key: value for key, value in os.environ.items()
+           if not key.startswith("HP_") and key != "NC_INSTANCE_URL"}
     env.update({
         "HP_EXAPPS_ADDRESS": f"127.0.0.1:{ports['http']}",
         "HP_EXAPPS_HTTPS_ADDRESS": f"127.0.0.1:{ports['https']}",
@@ -89,9 +90,12 @@ def hub_environment(folder, certs, ports, settings=()):
 
 
 class Hub(Process):
-    """harp-hub with its own folder, ports and hub.cfg. `http` is where requests go."""
+    """harp-hub with its own folder, ports and hub.cfg. `http` is where requests go, `admin` where
+    the administration interface is, unless the settings say otherwise; `key` is its shared key.
+    nextcloud: the stand-in that it asks (harness/nextcloud.py)."""
 
-    def __init__(self, folder, certs, apps=(), settings=(), ports=None, extra_config="", log=None):
+    def __init__(self, folder, certs, apps=(), settings=(), ports=None, extra_config="", log=None,
+                 nextcloud=None):
         folder = pathlib.Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.certs = folder, pathlib.Path(certs)
@@ -99,11 +103,15 @@ class Hub(Process):
         self.ports = ports or {name: free_port() for name in ("http", "https", "frp", "admin")}
         self.http = ("127.0.0.1", self.ports["http"])
         self.https = ("127.0.0.1", self.ports["https"])
+        self.admin = ("127.0.0.1", self.ports["admin"])
         self.config = folder / "hub.cfg"
         self.config.write_text("exapps = (\n" + ",\n".join(apps) + "\n);\n" + extra_config)
-        env = hub_environment(folder, self.certs, self.ports, settings)
+        settings = {**({"NC_INSTANCE_URL": nextcloud.url} if nextcloud else {}), **dict(settings)}
+        self.key = settings.get("HP_SHARED_KEY", SHARED_KEY)
+        self.nextcloud = nextcloud
+        self.env = hub_environment(folder, self.certs, self.ports, settings)
         super().__init__("hub", [*started("harp-hub"), "--config", self.config],
-                         log or folder / "hub.log", env=env, cwd=folder)
+                         log or folder / "hub.log", env=self.env, cwd=folder)
 
     def ready(self, seconds=None):
         self.wait_line("ready", seconds=seconds)
