@@ -10,7 +10,9 @@
 
 #include "common/log/log.h"
 #include "common/loop/resolver.h"
+#include "hub/admin.h"
 #include "hub/bans.h"
+#include "hub/command.h"
 #include "hub/exapps.h"
 #include "hub/frontend.h"
 #include "hub/hub.h"
@@ -147,12 +149,14 @@ static int start(struct process *p, char *err, size_t errlen)
     if (!hub->frontend) {
         return -1;
     }
-    return 0;
+    hub->admin = admin_start(hub, err, errlen); /* last: it runs turns of the loop */
+    return hub->admin ? 0 : -1;
 }
 
 static void clean_up(struct process *p)
 {
     struct hub *hub = &p->hub;
+    admin_free(hub->admin); /* first: it runs turns of the loop, with all their callbacks */
     frontend_free(hub->frontend);
     sessions_free(hub->sessions);
     exapps_free(hub->exapps);
@@ -221,6 +225,11 @@ int main(int argc, char **argv)
         printf("the settings are good\n");
         hub_settings_free(set);
         return EXIT_CODE_OK;
+    }
+    if (options.command) {
+        code = command_run(set, &program, &options, stdout, stderr);
+        hub_settings_free(set);
+        return code;
     }
     log_init(&process.log, 2, (enum log_level)set->log_level, (enum log_format)set->log_format);
     raise_open_files();

@@ -1,3 +1,4 @@
+#include "hub/command.h"
 #include "hub/settings.h"
 
 /* Macros that write initialisers cannot put their arguments in parentheses. */
@@ -211,5 +212,7 @@ struct program hub_program(const char *version)
         .settings = &hub_settings_table,
         .example_head = EXAMPLE_HEAD,
         .example_tail = EXAMPLE_TAIL,
+        .commands = hub_commands,
+        .commands_n = hub_commands_n,
     };
 }
