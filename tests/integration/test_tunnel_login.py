@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from harness import RawClient, app, fetch, response
+from harness import RawClient, app, fetch, outcome, response
 from harness.frp_peer import (CLOSE_PROXY, LOGIN, LOGIN_RESP, NEW_VISITOR,
                               NEW_VISITOR_RESP, PING, PONG, Control, FrpClient, Mux, Wire,
                               client_tls, message, read_message)
@@ -250,6 +250,29 @@ def test_wrong_login_gets_an_error_and_then_the_end(site, mux, changes):
             assert not client.control.stream.was_reset
     hub.wait_line("login", "refused")
     assert b"integration-test-key" not in hub.output()
+
+
+@pytest.mark.parametrize("changes", [{"metas": {"token": "wrong"}}, {"privilege_key": "0" * 32}])
+def test_a_wrong_key_counts_as_a_failure_of_the_address(site, changes):
+    """The right one is let in all the same: a whole Docker host of apps has one address."""
+    hub = site.hub(app(), settings={**PLAIN, "HP_BLACKLIST_COUNT": "3"})
+    for number in range(3):
+        with FrpClient(hub, tls=False) as client:
+            assert client.try_login(**changes).get("error")
+        assert (outcome(hub.http, f"{A}/") is None) == (number == 2)
+    hub.wait_line("127.0.0.1 is banned", "tunnel's login")
+    with FrpClient(hub, tls=False).login() as client:
+        client.proxy()
+    with FrpClient(hub, tls=False) as client:
+        assert client.try_login(**changes).get("error")
+
+
+def test_a_login_that_is_refused_for_something_else_does_not_count(site):
+    hub = site.hub(app(), settings={**PLAIN, "HP_BLACKLIST_COUNT": "2"})
+    for _ in range(3):
+        with FrpClient(hub, tls=False) as client:
+            assert client.try_login(run_id="a b").get("error")
+    assert outcome(hub.http, f"{A}/").status == 503
 
 
 def test_auth_token_of_the_protocol_is_checked(site):
