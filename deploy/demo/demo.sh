@@ -1,6 +1,7 @@
 #!/bin/sh
-# The whole path on one machine: hub, tunnel client and a sample ExApp on a unix socket, joined by
-# a tunnel with mutual TLS; real requests through it; what happened; then stays until Ctrl-C.
+# The whole path on one machine: Nextcloud's stand-in, the hub, and a sample ExApp on a unix socket
+# behind a tunnel with mutual TLS. The app becomes known as AppAPI does it; then requests of all kinds,
+# and what came of them; then stays until Ctrl-C.
 #
 #   deploy/demo/demo.sh           (`make demo` builds first)
 #   DEMO_ONCE=1                   ends after the check, with 0 if all went well
@@ -24,7 +25,7 @@ for name in harp-hub harp-tunnel-client; do
         exit 1
     fi
 done
-for tool in curl sha256sum; do
+for tool in curl sha256sum base64; do
     if ! command -v "$tool" >/dev/null 2>&1; then
         echo "demo: $tool is not there: run tests/deps.sh test" >&2
         exit 1
@@ -43,7 +44,7 @@ else
 fi
 
 folder=$(mktemp -d "${TMPDIR:-/tmp}/harp-demo.XXXXXX")
-hub_pid='' tunnel_pid='' exapp_pid=''
+nextcloud_pid='' hub_pid='' tunnel_pid='' exapp_pid=''
 
 # Ends one program that this script started, and waits for it.
 # shellcheck disable=SC2317,SC2329 # called by clean_up
@@ -67,14 +68,16 @@ end() {
 
 # shellcheck disable=SC2317,SC2329 # called by the trap
 clean_up() {
-    trap - EXIT INT TERM HUP
+    trap - EXIT INT TERM HUP PIPE
     end "$tunnel_pid"
     end "$hub_pid"
     end "$exapp_pid"
+    end "$nextcloud_pid"
     rm -rf "$folder"
 }
 trap clean_up EXIT
 trap 'printf "\n"; exit 0' INT TERM HUP
+trap 'exit 1' PIPE # who reads what is told here has left
 
 fail() {
     printf '%s\n' "${red}demo failed: $*${plain}" >&2
@@ -101,48 +104,49 @@ ready() {
     done
 }
 
-# The usual ports if they are free, else others. One line: http https frp admin.
-ports=$("$python" - <<'PYTHON'
-import socket
-held, ports = [], []
-for wanted in (8780, 8781, 8782, 8200):
-    sock = socket.socket()
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        sock.bind(("127.0.0.1", wanted))
-    except OSError:
-        sock.bind(("127.0.0.1", 0))
-    held.append(sock)
-    ports.append(sock.getsockname()[1])
-print(*ports)
-PYTHON
-)
-# shellcheck disable=SC2086 # four words
-set -- $ports
-http=$1 https=$2 frp=$3 admin=$4
-url=http://127.0.0.1:$http/exapps/sample
-key=$("$python" -c 'import secrets; print(secrets.token_urlsafe(24))')
+# ---- settings: this demo's alone, nothing of the caller's environment changes it ----
 
-mkdir -p "$folder/certs"
-cat >"$folder/hub.cfg" <<EOF_CONFIG
-exapps = (
-    { id = "sample"; token = "secret"; version = "1.0.0"; host = "127.0.0.1"; port = 23005;
-      routes = ( { url = "^/.*"; access_level = 0; } ); }
-);
-EOF_CONFIG
-
-printf '%s\n' "${bold}starting${plain}"
-# Settings of this demo alone: nothing of the caller's environment changes it.
 for name in $(env | sed -n 's/^\(HP_[A-Z0-9_]*\|NC_INSTANCE_URL\)=.*/\1/p'); do
     unset "$name"
 done
-"$python" "$here/sample_exapp.py" --listen "unix:$folder/exapp.sock" >"$folder/exapp.log" 2>&1 &
+export PYTHONDONTWRITEBYTECODE=1
+helper() {
+    "$python" "$here/helper.py" "$@"
+}
+secret() {
+    head -c 18 /dev/urandom | od -An -tx1 | tr -d ' \n'
+}
+
+# shellcheck disable=SC2046 # five words
+set -- $(helper ports 8780 8781 8782 8200 8090)
+http=$1 https=$2 frp=$3 admin=$4 nextcloud=$5
+url=http://127.0.0.1:$http/exapps/sample
+key=$(secret) token=$(secret)
+# Who may reach what. A path that none of them matches is nobody's.
+public='^/(|page|small|echo|upload|download|chunked|sse|ws)$' user='^/user(/|$)' admins='^/admin(/|$)'
+
+export NC_INSTANCE_URL="http://127.0.0.1:$nextcloud" HP_SHARED_KEY="$key" HP_CERTS_DIR="$folder/certs"
+export HP_EXAPPS_ADDRESS="127.0.0.1:$http" HP_EXAPPS_HTTPS_ADDRESS="127.0.0.1:$https"
+export HP_FRP_ADDRESS="127.0.0.1:$frp" HP_ADMIN_ADDRESS="127.0.0.1:$admin"
+export HP_DOCKER_SOCKET="$folder/no-docker.sock" HP_LOG_LEVEL=info
+# So that requests below can come from any address: what a reverse proxy says of its clients.
+export HP_TRUSTED_PROXY_IPS=127.0.0.1
+mkdir -p "$folder/certs"
+
+# ---- starting ----
+
+printf '%s\n' "${bold}starting${plain}"
+"$python" "$root/tests/integration/harness/nextcloud.py" --listen "127.0.0.1:$nextcloud" \
+    --key "$key" --app sample --app-port 23005 --app-token "$token" \
+    --route "0:$public" --route "1:$user" --route "2:$admins" >"$folder/nextcloud.log" 2>&1 &
+nextcloud_pid=$!
+"$python" "$here/sample_exapp.py" --listen "unix:$folder/exapp.sock" --secret "$token" \
+    >"$folder/exapp.log" 2>&1 &
 exapp_pid=$!
-HP_EXAPPS_ADDRESS=127.0.0.1:$http HP_EXAPPS_HTTPS_ADDRESS=127.0.0.1:$https \
-    HP_FRP_ADDRESS=127.0.0.1:$frp HP_ADMIN_ADDRESS=127.0.0.1:$admin HP_SHARED_KEY=$key \
-    HP_CERTS_DIR=$folder/certs HP_LOG_LEVEL=info \
-    "$build/harp-hub" --config "$folder/hub.cfg" >"$folder/hub.log" 2>&1 &
+"$build/harp-hub" >"$folder/hub.log" 2>&1 &
 hub_pid=$!
+ready "Nextcloud's stand-in" "$nextcloud_pid" "$folder/nextcloud.log" ready
+ok nextcloud "a stand-in at 127.0.0.1:$nextcloud; knows the app, and the users alice and admin"
 ready 'the sample ExApp' "$exapp_pid" "$folder/exapp.log" ready
 ok exapp "listens on ${dim}$folder/exapp.sock${plain}"
 ready 'the hub' "$hub_pid" "$folder/hub.log" ready
@@ -175,74 +179,165 @@ tunnel_pid=$!
 ready 'the tunnel client' "$tunnel_pid" "$folder/tunnel-client.log" 'proxy.*ready'
 ok tunnel 'up, with TLS and certificates on both sides'
 
-ask() {
-    curl --silent --show-error --fail --max-time 30 "$@"
+# ---- requests ----
+
+# call WANT CURL-ARGUMENT...: one request. What came is in $code and in the file `answer`; anything
+# but WANT, a status or `closed`, is the end of the demo.
+call() {
+    call_want=$1 result=0
+    shift
+    code=$(curl -q --noproxy '*' --silent --show-error --max-time 30 --output "$folder/answer" \
+        --write-out '%{http_code}' "$@" 2>>"$folder/curl.log") || result=$?
+    case $result in
+    0) ;;
+    52) code=closed ;; # not one byte of an answer
+    *) code="curl's exit code $result" ;;
+    esac
+    [ "$code" = "$call_want" ] || fail "$call_want was expected of: curl $*; it was $code"
 }
 
-printf '%s\n' "${bold}requests: curl -> hub -> tunnel -> unix socket${plain}"
-body=$(ask "$url/heartbeat" 2>>"$folder/curl.log") || fail 'GET /heartbeat'
-ok GET "/heartbeat answers $body"
+# From an address out there, by way of a reverse proxy.
+visit() {
+    visit_want=$1
+    shift
+    call "$visit_want" --header "X-Forwarded-For: $from" "$@"
+}
+from=198.51.100.20
 
+# told NAME: checks whom the hub told the app that it is, by the app's echo.
+told() {
+    told=$(helper told <"$folder/answer" 2>>"$folder/curl.log") || told='something unreadable'
+    [ "$told" = "$1" ] || fail "the app was told: $told, in place of $1"
+}
+
+# Fields and bodies in files, so that each request can be repeated by hand.
+cat >"$folder/key" <<EOF_FIELDS
+harp-shared-key: $key
+EOF_FIELDS
+cat >"$folder/appapi" <<EOF_FIELDS
+harp-shared-key: $key
+EX-APP-ID: sample
+EX-APP-VERSION: 1.0.0
+ex-app-host: 127.0.0.1
+ex-app-port: 23005
+AUTHORIZATION-APP-API: $(printf ':%s' "$token" | base64 | tr -d '\n')
+EOF_FIELDS
+cat >"$folder/record.json" <<EOF_RECORD
+{"exapp_token": "$token", "exapp_version": "1.0.0", "host": "127.0.0.1", "port": 23005,
+ "routes": [{"url": "$public", "access_level": 0, "bruteforce_protection": []},
+            {"url": "$user", "access_level": 1, "bruteforce_protection": []},
+            {"url": "$admins", "access_level": 2, "bruteforce_protection": []}]}
+EOF_RECORD
+for name in alice admin; do
+    helper cookie "$name" >"$folder/$name"
+done
+storage=http://127.0.0.1:$http/exapps/app_api/exapp_storage/sample
+push() {
+    call 204 --header @"$folder/key" --data-binary @"$folder/record.json" "$storage"
+}
+
+printf '%s\n' "${bold}AppAPI makes the app known${plain}"
+call 200 --header @"$folder/appapi" "$url/heartbeat"
+ok heartbeat "$code GET /heartbeat $(cat "$folder/answer")"
+call 200 --header @"$folder/appapi" --request POST "$url/init"
+ok init "$code POST /init"
+call 200 --header @"$folder/appapi" --request PUT "$url/enabled?enabled=1"
+ok enabled "$code PUT /enabled?enabled=1"
+push
+ok routes "$code POST exapp_storage/sample: routes for everybody, users, admins"
+
+printf '%s\n' "${bold}who may reach what${plain}"
+visit 200 "$url/page"
+ok public "$code /page, without credentials"
+visit 403 "$url/user"
+ok user "$code /user, without credentials"
+visit 200 --header @"$folder/alice" "$url/user"
+told alice
+ok '' "$code /user, with alice's session cookie; the app was told: $told"
+visit 403 --header @"$folder/alice" "$url/admin"
+ok admin "$code /admin, with alice's"
+visit 200 --header @"$folder/admin" "$url/admin"
+told admin
+ok '' "$code /admin, with the one of admin; the app was told: $told"
+visit 404 "$url/other"
+ok 'no route' "$code /other"
+visit closed --request POST "$url/init"
+ok reserved "$code without an answer: /init by a browser"
+visit 404 "http://127.0.0.1:$http/exapps/nobody/"
+ok unknown "$code /exapps/nobody/"
+
+from=203.0.113.9
+for attempt in 1 2 3 4 5 6 7 8 9 10; do
+    visit 404 "http://127.0.0.1:$http/exapps/guess$attempt/"
+done
+visit closed "$url/page"
+ok ban "$code without an answer: /page for $from, after 10 failures"
+call 200 --header 'X-Forwarded-For: 198.51.100.20' "$url/page"
+ok '' "$code /page for 198.51.100.20"
+"$build/harp-hub" bans list >"$folder/bans" 2>>"$folder/bans.log" || fail 'harp-hub bans list'
+ban=$(awk -v ip="$from" '$1 == ip { print $2 " failures, banned: " $3 ", left: " $4 }' "$folder/bans")
+[ -n "$ban" ] || fail "harp-hub bans list does not show $from"
+ok '' "harp-hub bans list: $from, $ban"
+"$build/harp-hub" bans lift "$from" >>"$folder/bans.log" 2>&1 || fail "harp-hub bans lift $from"
+visit 200 "$url/page"
+ok '' "$code after harp-hub bans lift $from"
+from=198.51.100.20
+
+call 204 --header @"$folder/key" --request DELETE "$storage"
+visit 404 "$url/page"
+ok disabled "$code /page, after DELETE exapp_storage/sample"
+push
+visit 200 "$url/page"
+ok '' "$code after it was pushed again"
+
+printf '%s\n' "${bold}data: curl -> hub -> tunnel -> unix socket${plain}"
 head -c 8388608 /dev/urandom >"$folder/file"
 want=$(sha256sum <"$folder/file") want=${want%% *}
-got=$(ask --data-binary @"$folder/file" "$url/upload" 2>>"$folder/curl.log") ||
-    fail 'POST /upload'
+call 200 --data-binary @"$folder/file" "$url/upload"
+got=$(cat "$folder/answer")
 case $got in
 *"$want"*) ok upload "8 MiB, sha256 $(printf %.16s "$want")... is the same on both sides" ;;
 *) fail "the upload's checksum differs: $got" ;;
 esac
 
-ask -D "$folder/head" -o "$folder/down" "$url/download?bytes=67108864" 2>>"$folder/curl.log" ||
-    fail 'GET /download'
+call 200 --dump-header "$folder/head" "$url/download?bytes=67108864"
 want=$(tr -d '\r' <"$folder/head" | sed -n 's/^[Xx]-[Cc]ontent-[Ss][Hh][Aa]256: *//p')
-got=$(sha256sum <"$folder/down") got=${got%% *}
+got=$(sha256sum <"$folder/answer") got=${got%% *}
 if [ -z "$want" ] || [ "$want" != "$got" ]; then
     fail 'the checksum of the download differs'
 fi
 ok download "64 MiB, sha256 $(printf %.16s "$got")... is what the ExApp announced"
-rm -f "$folder/file" "$folder/down"
+rm -f "$folder/file" "$folder/answer"
 
-events=$(ask -N "$url/sse?n=3&ms=100" 2>>"$folder/curl.log" | grep -c '^data:') || fail 'GET /sse'
-[ "$events" -eq 3 ] || fail "3 events were expected, $events came"
+call 200 --no-buffer "$url/sse?n=3&ms=100"
+events=$(grep -c '^data:' "$folder/answer") || true
+[ "$events" = 3 ] || fail "3 events were expected, $events came"
 ok events '3 server-sent events, each as it was made'
 
-echoed=$("$python" - "$url/ws" <<'PYTHON' 2>>"$folder/curl.log"
-import asyncio
-import sys
-
-import aiohttp
-
-
-async def main():
-    async with aiohttp.ClientSession() as session:
-        async with session.ws_connect(sys.argv[1]) as socket:
-            await socket.send_str("hello through the tunnel")
-            print((await socket.receive(10)).data)
-
-asyncio.run(main())
-PYTHON
-) || fail 'WebSocket /ws'
+echoed=$(helper websocket "$url/ws" 'hello through the tunnel' 2>>"$folder/curl.log") ||
+    fail 'WebSocket /ws'
 [ "$echoed" = 'hello through the tunnel' ] || fail "WebSocket echoed: $echoed"
 ok websocket "echoes '$echoed'"
 
-code=$(curl -s -o /dev/null -w '%{http_code}' --max-time 10 "http://127.0.0.1:$http/exapps/nobody/" \
-    2>>"$folder/curl.log") || true
-[ "$code" = 404 ] || fail "an unknown app should be a 404, not $code"
-ok refusal 'an unknown app is a 404'
-
 printf '%s\n' "${bold}where to look${plain}"
-printf '  %-12s %s\n' 'in a browser' "$url/page" '' "$url/echo?a=1" 'by hand' "curl -i $url/small"
+look() {
+    printf '  %-12s %s\n' "$@"
+}
+look 'in a browser' "$url/page" '' "$url/"
 if [ -n "$once" ]; then
-    printf '  %-12s %s\n' 'lines logged' \
+    look 'lines logged' \
         "$(wc -l <"$folder/hub.log") by the hub, $(wc -l <"$folder/tunnel-client.log") by the tunnel client"
     exit 0
 fi
-printf '  %-12s %s\n' logs "tail -f $folder/*.log" settings "$folder/hub.cfg $folder/frpc.toml"
+look 'as a user' "curl -i -H @$folder/alice $url/user"
+look 'as AppAPI' "curl -i -H @$folder/key http://127.0.0.1:$http/exapps/app_api/info"
+look 'who failed' "curl -i http://127.0.0.1:$admin/api/bans"
+look logs "tail -f $folder/*.log" settings "$folder/frpc.toml $folder/record.json"
 printf '%s\n' "running until Ctrl-C"
 
 # Ends, too, when one of the programs does: `wait` with a list waits for all, so each is asked.
 while kill -0 "$hub_pid" 2>/dev/null && kill -0 "$tunnel_pid" 2>/dev/null &&
-    kill -0 "$exapp_pid" 2>/dev/null; do
+    kill -0 "$exapp_pid" 2>/dev/null && kill -0 "$nextcloud_pid" 2>/dev/null; do
     sleep 1 &
     wait $! || true
 done

@@ -14,12 +14,17 @@ listens, ends with 0 on SIGTERM.
     /download     ?bytes=N, N known bytes with Content-Length and X-Content-SHA256 in front
     /chunked      ?n=N, N chunks             /sse          ?n=N&ms=M, events (n=0: no end)
     /ws           WebSocket echo              /status/NNN   that status
-    /slow         ?ms=M, answers after M ms   /heartbeat    what AppAPI asks first
+    /slow         ?ms=M, answers after M ms   /user /admin  like /echo, for routes with those rights
+
+What AppAPI calls, in this order: GET /heartbeat until it answers, POST /init, PUT /enabled?enabled=1.
+With --secret the app believes nobody who does not know it, as each real ExApp does with APP_SECRET.
 """
 import argparse
 import asyncio
+import base64
 import functools
 import hashlib
+import hmac
 import json
 import signal
 import sys
@@ -29,7 +34,9 @@ from aiohttp import WSMsgType, web
 BLOCK = 256 * 1024
 SMALL = (b"A small answer, always the same. " * 7)[:200]
 
+# An icon of their own: for /favicon.ico, which is no path of an ExApp, the hub counts a failure.
 INDEX = """<!doctype html><meta charset="utf-8"><title>Sample ExApp</title>
+<link rel="icon" href="data:,">
 <h1>Sample ExApp</h1><p>This page came through the hub. Try <a href="page">the live page</a>,
 <a href="echo?a=1">echo</a>, <a href="sse?n=5&amp;ms=300">events</a>,
 <a href="download?bytes=1048576">a download</a>.</p>
@@ -37,7 +44,7 @@ INDEX = """<!doctype html><meta charset="utf-8"><title>Sample ExApp</title>
 
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Sample ExApp, live</title>
-<meta name="viewport" content="width=device-width">
+<meta name="viewport" content="width=device-width"><link rel="icon" href="data:,">
 <style>
  body { font: 16px/1.5 system-ui, sans-serif; max-width: 40em; margin: 2em auto; padding: 0 1em }
  section { border: 1px solid #ccc; border-radius: 8px; padding: 0 1em 1em; margin: 1em 0 }
@@ -121,6 +128,16 @@ async def small(_request):
 
 async def heartbeat(_request):
     return web.json_response({"status": "ok"})
+
+
+async def init(_request):
+    """A real app fetches here what it needs, and tells Nextcloud how far it is."""
+    return web.json_response({})
+
+
+async def enabled(_request):
+    """AppAPI takes any text in `error` for a reason not to enable the app."""
+    return web.json_response({"error": ""})
 
 
 async def take_body(request):
@@ -225,23 +242,50 @@ async def end_sockets(app):
         await socket.close(code=1001, message=b"the app stops")
 
 
-def make_app():
-    app = web.Application(client_max_size=0)
+@web.middleware
+async def let_go(request, handler):
+    """A client that leaves amid an answer is no error; nobody gets the one returned here."""
+    try:
+        return await handler(request)
+    except ConnectionResetError:
+        return web.Response(status=500)
+
+
+def guard(secret):
+    """Lets in who shows base64(user:secret): the hub and AppAPI."""
+    @web.middleware
+    async def check(request, handler):
+        shown = request.headers.get("AUTHORIZATION-APP-API", "").encode()
+        try:
+            told = base64.b64decode(shown, validate=True).partition(b":")[2]
+        except ValueError:
+            told = b""
+        if not hmac.compare_digest(told, secret.encode()):
+            raise web.HTTPUnauthorized(text="AUTHORIZATION-APP-API is wrong or missing\n")
+        return await handler(request)
+    return check
+
+
+def make_app(secret=None):
+    app = web.Application(client_max_size=0,
+                          middlewares=[let_go, *([guard(secret)] if secret else [])])
     app["sockets"] = set()
     app.on_shutdown.append(end_sockets)
     app.add_routes([
         web.get("/", index), web.get("/page", page), web.get("/small", small),
-        web.get("/heartbeat", heartbeat), web.get("/download", download),
+        web.get("/heartbeat", heartbeat), web.post("/init", init), web.put("/enabled", enabled),
+        web.get("/download", download),
         web.get("/chunked", chunked), web.get("/sse", sse), web.get("/ws", websocket),
         web.get("/slow", slow), web.route("*", "/upload", upload),
         web.route("*", r"/status/{code:[2-5]\d\d}", status),
-        web.route("*", "/echo", echo), web.route("*", "/echo/{rest:.*}", echo),
     ])
+    for path in ("/echo", "/user", "/admin"):
+        app.add_routes([web.route("*", path, echo), web.route("*", path + "/{rest:.*}", echo)])
     return app
 
 
-async def serve(listen, keepalive):
-    runner = web.AppRunner(make_app(), access_log=None, keepalive_timeout=keepalive)
+async def serve(listen, keepalive, secret):
+    runner = web.AppRunner(make_app(secret), access_log=None, keepalive_timeout=keepalive)
     await runner.setup()
     if listen.startswith("unix:"):
         site = web.UnixSite(runner, listen[len("unix:"):], backlog=1024)
@@ -267,8 +311,9 @@ def main():
     args.add_argument("--listen", default="127.0.0.1:23005", metavar="unix:PATH|HOST:PORT")
     args.add_argument("--keepalive", type=float, default=75.0, metavar="SECONDS",
                       help="how long an idle connection is kept (default 75)")
+    args.add_argument("--secret", help="what the hub and AppAPI have to know (default: no check)")
     options = args.parse_args()
-    asyncio.run(serve(options.listen, options.keepalive))
+    asyncio.run(serve(options.listen, options.keepalive, options.secret))
     return 0
 
 
