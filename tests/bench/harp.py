@@ -13,11 +13,8 @@ REMOTE_PORT = 23005  # the ExApp's port at the hub; no socket is opened for it
 KEY = "benchmark-shared-key-0123456789"
 CERTIFICATES = ("ca.crt", "client.crt", "client.key")
 
-HUB_CFG = """exapps = ( {{
-    id = "{app}"; token = "t"; version = "1.0.0"; host = "127.0.0.1"; port = {port};
-    routes = ( {{ url = "^/.*"; access_level = 0; }} );
-}} );
-"""
+EXAPP = """  {{ id = "{app}"; token = "t"; version = "1.0.0"; host = "127.0.0.1"; port = {port};
+    routes = ( {{ url = "^/.*"; access_level = {level}; }} ); }}"""
 
 FRPC_TOML = """serverAddr = "127.0.0.1"
 serverPort = {port}
@@ -40,9 +37,13 @@ unixPath = "{socket}"
 
 
 class Hub:
-    """One hub process with a certificate folder of its own."""
+    """One hub process with a certificate folder of its own.
 
-    def __init__(self, children, work, name, program, exapp_port):
+    apps: (id, access level of all its paths), all at exapp_port. more: further settings, by the
+    names that they have in the environment.
+    """
+
+    def __init__(self, children, work, name, program, exapp_port, apps=((APP, 0),), more=None):
         self.children = children
         self.name = name
         self.program = program
@@ -54,7 +55,9 @@ class Hub:
         os.makedirs(self.certs)
         self.conf = f"{self.work}/hub.cfg"
         with open(self.conf, "w") as f:
-            f.write(HUB_CFG.format(app=APP, port=exapp_port))
+            f.write("exapps = (\n" + ",\n".join(
+                EXAPP.format(app=app, port=exapp_port, level=level) for app, level in apps) +
+                "\n);\n")
         # Nothing of the caller's environment: an HP_ setting of a real hub would change the result.
         self.env = {
             "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
@@ -65,6 +68,7 @@ class Hub:
             "HP_SHARED_KEY": KEY,
             "HP_CERTS_DIR": self.certs,
             "HP_LOG_LEVEL": "warning",
+            **(more or {}),
         }
 
     def run(self):
@@ -94,9 +98,10 @@ class DirectSubject:
     name = "hub"
     title = "hub direct"
     proxy_role = "hub"
+    has_client = False
 
-    def __init__(self, children, work, origin, programs):
-        self.hub = Hub(children, work, "hub", programs["harp-hub"], origin.port)
+    def __init__(self, children, work, origin, programs, hub_name="hub", **settings):
+        self.hub = Hub(children, work, hub_name, programs["harp-hub"], origin.port, **settings)
         self.port = self.hub.port
         self.hub.make_certificates()
 
@@ -120,10 +125,11 @@ class TunnelSubject:
     name = "tunnel"
     title = "hub + tunnel"
     proxy_role = "hub"
+    has_client = True
 
-    def __init__(self, children, work, origin, programs):
+    def __init__(self, children, work, origin, programs, hub_name="tunnel-hub", **settings):
         self.children = children
-        self.hub = Hub(children, work, "tunnel-hub", programs["harp-hub"], REMOTE_PORT)
+        self.hub = Hub(children, work, hub_name, programs["harp-hub"], REMOTE_PORT, **settings)
         self.port = self.hub.port
         self.program = programs["harp-tunnel-client"]
         self.client = None

@@ -1,4 +1,4 @@
-"""The load: wrk for small answers, curl for transfers, wsload for WebSockets, and their results.
+"""The load: wrk for small answers, curl for transfers, wsload for WebSockets, burst for sessions.
 
 Each function runs one phase of bounded length and returns a `Result`. What is not as it must be
 (status, size, an error counted by the tool) raises procs.Broken: a proxy that answers wrongly must
@@ -33,6 +33,22 @@ done = function(summary, latency, requests)
 end
 """
 
+# With a number behind `--`: the small answer of so many other ExApps by turns, and of the first one.
+# With 0 it is always the first one, from the same code.
+APPS_SCRIPT = """
+local targets, at = {}, 0
+init = function(args)
+    targets[0] = wrk.format("GET", wrk.path)
+    for i = 1, tonumber(args[1]) do
+        targets[i] = wrk.format("GET", string.format("/exapps/app-%04d/small", i))
+    end
+end
+request = function()
+    at = at < #targets and at + 1 or 0
+    return targets[at]
+end
+"""
+
 
 @dataclass
 class Result:
@@ -47,24 +63,32 @@ class Result:
 class Load:
     """Where the tools and files are. Owns nothing that runs between two calls."""
 
-    def __init__(self, children, work, wsload, big_file, big_sum):
+    def __init__(self, children, work, own, big_file, big_sum):
         self.children = children
         self.work = work
-        self.wsload = wsload
+        self.wsload = own["wsload"]
+        self.burst = own["burst"]
         self.big_file = big_file
         self.big_sum = big_sum
         self.script = f"{work}/done.lua"
         with open(self.script, "w") as f:
             f.write(WRK_SCRIPT)
+        self.apps_script = f"{work}/apps.lua"
+        with open(self.apps_script, "w") as f:
+            f.write(APPS_SCRIPT + WRK_SCRIPT)
 
     # --- small answers ---
 
-    def small(self, port, connections, seconds, close=False):
+    def small(self, port, connections, seconds, fields=(), prefix=PREFIX, others=None):
+        """fields: header fields to send. others: how many further ExApps, see APPS_SCRIPT."""
         argv = ["wrk", "-t1", f"-c{connections}", f"-d{_whole(seconds)}s", "--latency",
-                "-s", self.script]
-        if close:
-            argv += ["-H", "Connection: close"]
-        out = _run(argv + [f"http://127.0.0.1:{port}{PREFIX}/small"], seconds + 20)
+                "-s", self.script if others is None else self.apps_script]
+        for field in fields:
+            argv += ["-H", field]
+        argv.append(f"http://127.0.0.1:{port}{prefix}/small")
+        if others is not None:
+            argv += ["--", str(others)]
+        out = _run(argv, seconds + 20)
         r = json.loads(out.strip().splitlines()[-1])
         wrong = {k: r[k] for k in ("connect", "read", "write", "status", "timeout") if r[k]}
         if wrong:
@@ -113,6 +137,13 @@ class Load:
         except FileNotFoundError:
             raise procs.Broken("the upload did not arrive at the origin") from None
         os.unlink(path)
+
+    # --- sessions ---
+
+    def bursts(self, port, count, waves, public, user, name):
+        """Microseconds of each request, as burst.c describes them."""
+        return json.loads(_run([self.burst, str(port), str(count), str(waves), f"{public}/small",
+                                f"{user}/small", name], 40))
 
     # --- WebSockets ---
 

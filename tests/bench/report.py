@@ -5,64 +5,18 @@ whose two sides ran seconds apart; the smallest and the largest are shown beside
 10^6 bytes.
 """
 
+import dataclasses
 import datetime
+import json
 import os
 import platform
 import re
 import statistics
 import subprocess
-from dataclasses import dataclass
 
+import identity_report
 import scenarios
-
-MB = 1e6
-NOT_MEASURED = "not measured"
-
-
-@dataclass
-class Target:
-    text: str
-    limit: float
-    at_least: bool
-    unit: str
-    values: list  # one per round
-
-    def verdict(self):
-        if not self.values:
-            return NOT_MEASURED
-        value = statistics.median(self.values)
-        good = value >= self.limit if self.at_least else value <= self.limit
-        return "reached" if good else "NOT REACHED"
-
-    def cells(self):
-        sign = ">=" if self.at_least else "<="
-        places = 2 if self.unit == "x" else 1
-        limit = f"{sign} {self.limit:.{places}f} {self.unit}"
-        if not self.values:
-            return [self.text, "-", "-", limit, self.verdict()]
-        low, high = min(self.values), max(self.values)
-        return [self.text, f"{statistics.median(self.values):.{places}f} {self.unit}",
-                f"{low:.{places}f}..{high:.{places}f}", limit, self.verdict()]
-
-
-def table(head, rows):
-    """A Markdown table, aligned so that it also reads well in a terminal."""
-    rows = [[str(cell) for cell in row] for row in rows]
-    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
-
-    def line(cells):
-        return "| " + " | ".join(
-            cell.ljust(width) if i == 0 else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(cells, widths))) + " |"
-
-    rule = "|" + "|".join("-" * (w + 2) if i == 0 else "-" * (w + 1) + ":"
-                          for i, w in enumerate(widths)) + "|"
-    return "\n".join([line(head), rule, *map(line, rows)])
-
-
-def _number(value, places=0, scale=1.0):
-    return "-" if value is None else f"{value / scale:.{places}f}"
-
+from tables import MB, Target, number, ratios, scenario_table, table
 
 # --- the scenarios ---
 
@@ -70,39 +24,10 @@ def _number(value, places=0, scale=1.0):
 def scenario_tables(data):
     parts = []
     for s in scenarios.SCENARIOS:
-        if not any(key == s.key for key, _ in data.phases):
+        if s.key in data.groups or not any(key == s.key for key, _ in data.phases):
             continue
-        rows = [_scenario_row(data, s, subject) for subject in data.subjects]
-        head = ["", s.rate] + (["p50 us", "p99 us"] if s.latency else []) + [
-            "proxy CPU s", "tunnel-client CPU s", "origin CPU s", "all CPU s", "proxy RSS MB",
-            "tunnel-client RSS MB"]
-        kept = [i for i in range(len(head)) if i == 0 or any(row[i] != "-" for row in rows)]
-        parts.append(f"### {s.title}\n\nCPU seconds per {s.per}.\n\n" + table(
-            [head[i] for i in kept], [[row[i] for i in kept] for row in rows]))
+        parts.append(scenario_table(data, s, data.subjects))
     return "\n\n".join(parts)
-
-
-def _scenario_row(data, scenario, subject):
-    def m(of):
-        return data.median(scenario.key, subject.name, of)
-
-    def origin(phase):
-        return phase.cpu["origin"] + phase.cpu["echo"]
-
-    client = "tunnel-client"
-    main = subject.proxy_role
-    row = [subject.title, _number(m(lambda p: p.rate))]
-    if scenario.latency:
-        row += [_number(m(lambda p: p.p50_us)), _number(m(lambda p: p.p99_us))]
-    has_client = subject.name == "tunnel"
-    return row + [
-        _number(m(lambda p: p.cpu[main]), 2),
-        _number(m(lambda p: p.cpu[client]), 2) if has_client else "-",
-        _number(m(origin), 2),
-        _number(m(lambda p: sum(p.cpu.values())), 2),
-        _number(m(lambda p: p.rss[main]), 1, MB),
-        _number(m(lambda p: p.rss[client]), 1, MB) if has_client else "-",
-    ]
 
 
 def _added(then, idle, role):
@@ -113,20 +38,20 @@ def _added(then, idle, role):
 def memory_table(data):
     rows = []
     for subject in data.subjects:
-        roles = [subject.proxy_role] + (["tunnel-client"] if subject.name == "tunnel" else [])
+        roles = [subject.proxy_role] + (["tunnel-client"] if subject.has_client else [])
         for role in roles:
             def m(of, r=role, name=subject.name):
                 return data.start_median(name, lambda s: of(s, r))
 
             def idle(kind, m=m):
-                return _number(m(lambda s, r: s.idle[r][kind]), 1, MB)
+                return number(m(lambda s, r: s.idle[r][kind]), 1, MB)
 
             rows.append([
                 subject.title if role == roles[0] else f"{subject.title}: {role}",
-                _number(data.start_median(subject.name, lambda s: s.seconds), 0, 1e-3)
+                number(data.start_median(subject.name, lambda s: s.seconds), 0, 1e-3)
                 if role == roles[0] else "-",
                 idle("rss"), idle("private"), idle("anon"), idle("dirty"), idle("clean"),
-                *(_number(m(lambda s, r, w=w: _added(getattr(s, w), s.idle, r)), 1, MB)
+                *(number(m(lambda s, r, w=w: _added(getattr(s, w), s.idle, r)), 1, MB)
                   for w in ("open", "after"))])
     return table(["", "first 200, ms", "idle RSS MB", "private MB", "RssAnon MB",
                   "Private_Dirty MB", "Private_Clean MB", f"+{scenarios.IDLE} WebSockets MB",
@@ -134,17 +59,6 @@ def memory_table(data):
 
 
 # --- the targets ---
-
-
-def _ratios(data, key, name, of, base="haproxy", base_of=None):
-    """One ratio per round in which both sides worked."""
-    mine = data.phases.get((key, name), [])
-    theirs = data.phases.get((key, base), [])
-    found = []
-    for a, b in zip(mine, theirs):
-        if a and b and (base_of or of)(b) > 0:
-            found.append(of(a) / (base_of or of)(b))
-    return found
 
 
 def _cpu(role):
@@ -163,17 +77,17 @@ def targets(data):
     for n in (32, 256):
         found.append(Target(f"hub direct, CPU per request against HAProxy, {n} connections", 1.0,
                             False, "x",
-                            _ratios(data, f"small-{n}", "hub", _cpu("hub"), base_of=haproxy)))
+                            ratios(data, f"small-{n}", "hub", _cpu("hub"), base_of=haproxy)))
     for n in (32, 256):
         found.append(Target(f"hub through the TLS tunnel, CPU against HAProxy, {n} connections",
                             1.3, False, "x",
-                            _ratios(data, f"small-{n}", "tunnel", _cpu("hub"), base_of=haproxy)))
+                            ratios(data, f"small-{n}", "tunnel", _cpu("hub"), base_of=haproxy)))
     for n in (32, 256):
         found.append(Target(f"tunnel-client, CPU against HAProxy, {n} connections", 1.0, False, "x",
-                            _ratios(data, f"small-{n}", "tunnel", _cpu("tunnel-client"),
+                            ratios(data, f"small-{n}", "tunnel", _cpu("tunnel-client"),
                                     base_of=haproxy)))
     found.append(Target("download through the tunnel, MB/s against HAProxy", 0.5, True, "x",
-                        _ratios(data, "download", "tunnel", lambda p: p.rate)))
+                        ratios(data, "download", "tunnel", lambda p: p.rate)))
     for name, title in (("hub", "direct"), ("tunnel", "with a tunnel")):
         for kind, text, limit in (("rss", "resident", 16.0), ("private", "private", 5.0)):
             found.append(Target(f"idle hub, {text} ({title})", limit, False, "MB", _starts(
@@ -183,7 +97,7 @@ def targets(data):
                             data, "tunnel", lambda s: _added(s.open, s.idle, "hub"))]))
     found.append(Target("first 200 after the start, certificates present", 150.0, False, "ms",
                         _starts(data, "hub", lambda s: s.seconds * 1000)))
-    return found
+    return found + identity_report.targets(data)
 
 
 def target_table(data):
@@ -234,9 +148,28 @@ def machine(programs):
     return table(["machine", ""], rows)
 
 
+def as_json(data, command):
+    """All single values, for programs: {scenario: {subject: [what each phase found, or null]}}."""
+    def plain(seen):
+        return seen and dataclasses.asdict(seen)
+
+    phases = {}
+    for (key, name), found in data.phases.items():
+        phases.setdefault(key, {})[name] = [plain(phase) for phase in found]
+    return json.dumps({
+        "command": command, "rounds": data.rounds, "seconds": data.seconds,
+        "scenarios": phases,
+        "starts": {name: [plain(seen) for seen in found] for name, found in data.starts.items()},
+        "targets": [{"text": t.text, "limit": t.limit, "at_least": t.at_least, "unit": t.unit,
+                     "values": t.values, "verdict": t.verdict()} for t in targets(data)],
+        "foreign": data.foreign, "broken": data.broken, "notes": data.notes,
+    }, indent=1) + "\n"
+
+
 def compose(data, programs, command):
     """The text of RESULTS.md."""
     foreign = statistics.median(data.foreign) if data.foreign else 0.0
+    quarter = sorted(data.foreign)[int(0.75 * len(data.foreign))] if data.foreign else 0.0
     worst = max(data.foreign, default=0.0)
     parts = [
         "# Benchmark\n",
@@ -245,13 +178,15 @@ def compose(data, programs, command):
         "same nginx (1 worker). \"proxy\" is the HAProxy, nginx or hub process with its children; "
         "\"origin\" is that nginx, with the echo server in the WebSocket scenario. HAProxy and nginx "
         "do not encrypt, rewrite or judge anything; nginx buffers small answers and streams the "
-        f"rest. MB is 10^6 bytes. While it ran, other programs used {foreign:.2f} CPUs (median; at "
-        f"most {worst:.2f}); the load generators share the machine.\n",
+        f"rest. MB is 10^6 bytes. While it ran, other programs used {foreign:.2f} CPUs (median; in a "
+        f"quarter of the phases over {quarter:.2f}, at most {worst:.2f}); the load generators share "
+        "the machine.\n",
         machine(programs), "",
         "## Targets\n",
         target_table(data), "",
         "## Scenarios\n",
         scenario_tables(data), "",
+        *identity_report.sections(data),
         "## Start and memory\n",
         f"After a fresh start, medians of {data.rounds}. `private` is the larger of RssAnon and "
         "Private_Dirty, which count nearly the same pages. In the tunnel's row the time to the "

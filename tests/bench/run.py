@@ -5,10 +5,12 @@
 
 procs.py      processes and /proc
 subjects.py   the origin, HAProxy and nginx; harp.py: hub and tunnel client
-load.py       wrk, curl, wsload; scenarios.py: what is measured, round by round
-report.py     tables, targets, RESULTS.md
+identity.py   hubs that ask Nextcloud (standin.py), and hubs with many ExApps
+load.py       wrk, curl, wsload, burst; scenarios.py: what is measured, round by round
+report.py     tables, targets, RESULTS.md; identity_report.py: those of identity.py
 
-A full run writes tests/bench/RESULTS.md, a partial or quick one build/bench/RESULTS.md.
+A full run writes tests/bench/RESULTS.md, a partial or quick one build/bench/RESULTS.md. Either writes
+all single values to build/bench/results.json.
 Exit status: 0 everything worked, whatever the ratios are; 1 something did not work (a wrong status,
 a checksum, lost connections, a program that ended); 2 it could not begin.
 """
@@ -23,6 +25,8 @@ import tempfile
 import time
 
 import harp
+import identity
+import identity_report
 import load
 import procs
 import report
@@ -33,7 +37,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 NAMES = ("haproxy", "nginx", "hub", "tunnel")
 OURS = ("harp-hub", "harp-tunnel-client")
-BUDGET, QUICK_BUDGET = 450, 85  # seconds; what would not fit is left out, and that is told
+BUDGET, QUICK_BUDGET = 660, 120  # seconds; what would not fit is left out, and that is told
 SPACE = 3 * load.BIG  # the file, one upload, and room
 
 
@@ -56,7 +60,7 @@ def arguments():
         return check
 
     p = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    p.add_argument("--quick", action="store_true", help="one round of 1 s phases, below 90 s")
+    p.add_argument("--quick", action="store_true", help="one round of 1 s phases, below 120 s")
     p.add_argument("--only", type=names_of(NAMES), default=NAMES, metavar="NAMES",
                    help=f"which of {','.join(NAMES)}")
     p.add_argument("--scenarios", type=names_of(scenarios.KEYS), default=scenarios.KEYS,
@@ -92,10 +96,10 @@ def find_programs(args):
     return found
 
 
-def build_wsload():
-    """build/bench/wsload, compiled when it is not there or older than its source."""
-    program = os.path.join(ROOT, "build", "bench", "wsload")
-    sources = [os.path.join(HERE, name) for name in ("wsload.c", "wsframe.h")]
+def build_own(name, *more):
+    """build/bench/NAME, compiled when it is not there or older than its source."""
+    program = os.path.join(ROOT, "build", "bench", name)
+    sources = [os.path.join(HERE, source) for source in (f"{name}.c", *more)]
     if not os.path.exists(program) or any(
             os.path.getmtime(s) > os.path.getmtime(program) for s in sources):
         os.makedirs(os.path.dirname(program), exist_ok=True)
@@ -103,7 +107,7 @@ def build_wsload():
         try:
             subprocess.run(argv, check=True)
         except (OSError, subprocess.CalledProcessError) as e:
-            raise CannotBegin(f"wsload was not built: {e}") from None
+            raise CannotBegin(f"{name} was not built: {e}") from None
     return program
 
 
@@ -129,16 +133,17 @@ def make_subjects(args, children, work, origin, programs):
     return made
 
 
-def measure(args, programs, wsload, children, work):
+def measure(args, programs, own, children, work):
     budget = QUICK_BUDGET if args.quick else BUDGET
     began = time.monotonic()
     big_file = f"{work}/big"
     big_sum = load.make_big_file(big_file)
-    origin = subjects.Origin(children, work, wsload, programs["nginx"], big_file)
+    origin = subjects.Origin(children, work, own["wsload"], programs["nginx"], big_file)
     origin.start()
-    tools = load.Load(children, work, wsload, big_file, big_sum)
+    tools = load.Load(children, work, own, big_file, big_sum)
     bench = scenarios.Bench(tools, origin, make_subjects(args, children, work, origin, programs),
-                            args.scenarios, args.seconds, say)
+                            identity.groups(args.only, args.scenarios, children, work, origin,
+                                            programs), args.scenarios, args.seconds, say)
     longest = 0.0
     for number in range(args.rounds):
         round_began = time.monotonic()
@@ -160,11 +165,11 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         programs = find_programs(args)
-        wsload = build_wsload()
+        own = {"wsload": build_own("wsload", "wsframe.h"), "burst": build_own("burst")}
         if procs.raise_file_limit() < 3 * subjects.CONNECTIONS // 2:
             say("warning: few open files are allowed (ulimit -n); the idle WebSockets may fail")
         work = work_folder()
-        data = measure(args, programs, wsload, children, work)
+        data = measure(args, programs, own, children, work)
     except (CannotBegin, procs.Broken) as e:
         print(f"bench: {e}", file=sys.stderr)
         return 2
@@ -180,9 +185,13 @@ def main():
     os.makedirs(os.path.dirname(os.path.abspath(args.results)), exist_ok=True)
     with open(args.results, "w") as f:
         f.write(text)
-    say("\n" + report.scenario_tables(data) + "\n\n" + report.memory_table(data) + "\n\n" +
-        report.target_table(data))
-    say(f"\n{data.seconds:.0f} s; written to {os.path.relpath(args.results)}")
+    single = os.path.join(ROOT, "build", "bench", "results.json")
+    with open(single, "w") as f:
+        f.write(report.as_json(data, command))
+    say("\n" + report.scenario_tables(data) + "\n\n" + identity_report.tables(data) + "\n\n" +
+        report.memory_table(data) + "\n\n" + report.target_table(data))
+    say(f"\n{data.seconds:.0f} s; written to {os.path.relpath(args.results)} and "
+        f"{os.path.relpath(single)}")
     for text in data.broken:
         say(f"BROKEN: {text}")
     return 1 if data.broken else 0

@@ -10,6 +10,7 @@ import statistics
 import time
 from dataclasses import dataclass, field
 
+import identity
 import load
 import procs
 
@@ -22,12 +23,20 @@ class Scenario:
     title: str
     rate: str  # the rate's unit
     per: str  # the unit that CPU seconds are divided by
-    run: object  # (load, port, seconds) -> load.Result
+    run: object = None  # (load, subject, seconds) -> load.Result
     latency: bool = True
+    measure: object = None  # (bench, subject) -> what one phase found, in place of `run`
+    repeats: int = 1  # turns of all subjects per round
+    warm: bool = False  # a second of the same load before the phase, which does not count
 
 
-def _small(connections, close=False):
-    return lambda tools, port, seconds: tools.small(port, connections, seconds, close)
+def _small(connections, **how):
+    return lambda tools, subject, seconds: tools.small(subject.port, connections, seconds, **how)
+
+
+def _own_small(tools, subject, seconds):
+    """The subject says what is asked for."""
+    return tools.small(subject.port, 32, seconds, **subject.load)
 
 
 SCENARIOS = (
@@ -37,14 +46,21 @@ SCENARIOS = (
     Scenario("small-256", "200-byte answers, 256 connections", "requests/s", "100k requests",
              _small(256)),
     Scenario("close", "200-byte answers, 32 clients, Connection: close", "requests/s",
-             "100k requests", _small(32, close=True)),
+             "100k requests", _small(32, fields=("Connection: close",))),
     Scenario("download", "256 MiB download", "MB/s", "GiB",
-             lambda tools, port, seconds: tools.download(port, seconds), latency=False),
+             lambda tools, subject, seconds: tools.download(subject.port, seconds),
+             latency=False),
     Scenario("upload", "256 MiB upload", "MB/s", "GiB",
-             lambda tools, port, seconds: tools.upload(port, seconds), latency=False),
+             lambda tools, subject, seconds: tools.upload(subject.port, seconds), latency=False),
     Scenario("websocket", f"WebSocket echo, 50 connections, {load.WS_SIZE} bytes",
              "round trips/s", "100k round trips",
-             lambda tools, port, seconds: tools.websocket_echo(port, 50, seconds)),
+             lambda tools, subject, seconds: tools.websocket_echo(subject.port, 50, seconds)),
+    Scenario(identity.USER, "user route with a cached session through the tunnel, 32 connections",
+             "requests/s", "100k requests", _own_small, repeats=4),
+    Scenario(identity.APPS, "many ExApps declared, hub direct, 32 connections", "requests/s",
+             "100k requests", _own_small, repeats=2, warm=True),
+    Scenario(identity.COLD, f"{identity.COUNT} cold sessions at once", "", "",
+             measure=identity.measure_cold),
 )
 KEYS = tuple(s.key for s in SCENARIOS) + ("idle",)
 
@@ -75,6 +91,7 @@ class Data:
     """All that was seen; what the report is made of."""
 
     subjects: list
+    groups: dict = field(default_factory=dict)  # scenario key -> its own subjects
     phases: dict = field(default_factory=dict)  # (scenario key, subject name) -> [Phase or None]
     starts: dict = field(default_factory=dict)  # subject name -> [Start or None]
     broken: list = field(default_factory=list)
@@ -94,19 +111,29 @@ class Data:
         return statistics.median(values) if values else None
 
 
-class Bench:
-    """Runs the rounds. Owns the subjects while it runs; `stop` ends them."""
+def life(subject):
+    """What is started and stopped; several subjects may be ways to load the same programs."""
+    return getattr(subject, "life", subject)
 
-    def __init__(self, tools, origin, subjects, keys, seconds, say):
+
+class Bench:
+    """Runs the rounds. Owns the subjects while it runs; `stop` ends them.
+
+    Most scenarios are for all of `subjects`; those in `groups` have subjects of their own, which run
+    during that scenario alone. Subjects with the same `life` are started and stopped as one.
+    """
+
+    def __init__(self, tools, origin, subjects, groups, keys, seconds, say):
         self.tools = tools
         self.origin = origin
         self.subjects = subjects
+        self.groups = groups
         self.keys = keys
         self.seconds = seconds
         self.say = say
         self.started = set()
         self.given_up = set()
-        self.data = Data(subjects)
+        self.data = Data(subjects, groups)
 
     def round(self):
         first = self.data.rounds == 0
@@ -120,24 +147,40 @@ class Bench:
                     self.guard("checksum", subject, lambda s=subject: self.tools.check_transfers(
                         s.port, self.origin))
         for scenario in SCENARIOS:
-            if scenario.key not in self.keys:
-                continue
-            for subject in self.subjects:
-                self.data.phases.setdefault((scenario.key, subject.name), []).append(self.guard(
-                    scenario.key, subject, lambda c=scenario, s=subject: self.phase(c, s)))
+            if scenario.key in self.keys and scenario.key not in identity.KEYS:
+                self.turns(scenario, self.subjects)
         for subject in self.subjects:
             self.stop(subject)
+        for scenario in SCENARIOS:
+            if scenario.key in self.groups:
+                self.group(scenario, self.groups[scenario.key])
         self.data.rounds += 1
+
+    def turns(self, scenario, subjects):
+        for _ in range(scenario.repeats):
+            for subject in subjects:
+                self.data.phases.setdefault((scenario.key, subject.name), []).append(self.guard(
+                    scenario.key, subject, lambda c=scenario, s=subject: (
+                        c.measure(self, s) if c.measure else self.phase(c, s))))
+
+    def group(self, scenario, subjects):
+        for subject in subjects:
+            if life(subject) not in self.started:
+                self.data.starts.setdefault(subject.name, []).append(self.guard(
+                    "start", subject, lambda s=subject: self.start(s, idle=False)))
+        self.turns(scenario, subjects)
+        for subject in subjects:
+            self.stop(subject)
 
     def guard(self, what, subject, run):
         """One failure spoils one phase: it is told, the subject is started again, the rest goes on.
 
         A subject that cannot be started is left out until the next round.
         """
-        if subject.name in self.given_up:
+        if life(subject) in self.given_up:
             return None
         try:
-            if what != "start" and subject.name not in self.started:
+            if what != "start" and life(subject) not in self.started:
                 self.bring_up(subject)
             return run()
         except (procs.Broken, OSError, ValueError) as e:
@@ -148,21 +191,21 @@ class Bench:
             return None
 
     def bring_up(self, subject):
-        self.given_up.add(subject.name)
+        self.given_up.add(life(subject))
         took = subject.start()
-        self.given_up.discard(subject.name)
-        self.started.add(subject.name)
+        self.given_up.discard(life(subject))
+        self.started.add(life(subject))
         return took
 
     def stop(self, subject):
-        self.started.discard(subject.name)
+        self.started.discard(life(subject))
         subject.stop()
 
     def stop_all(self):
-        for subject in self.subjects:
+        for subject in self.subjects + sum(self.groups.values(), []):
             self.stop(subject)
 
-    def start(self, subject):
+    def start(self, subject, idle=True):
         self.stop(subject)
         took = self.bring_up(subject)
         roles = subject.roles()
@@ -171,7 +214,7 @@ class Bench:
             return {role: procs.memory(pids) for role, pids in roles.items()}
 
         seen = Start(took, memory())
-        if "idle" in self.keys:
+        if idle and "idle" in self.keys:
             all_pids = [pid for pids in roles.values() for pid in pids]
             files = procs.open_files(all_pids)
             seen.open = self.tools.websocket_idle(subject.port, IDLE, memory)
@@ -190,10 +233,12 @@ class Bench:
 
     def phase(self, scenario, subject):
         roles = {**subject.roles(), **self.origin.roles()}
+        if scenario.warm:
+            scenario.run(self.tools, subject, 1.0)
         busy, own = procs.machine_busy(), procs.own_cpu()
         began = time.monotonic()
         before = {role: procs.cpu(pids) for role, pids in roles.items()}
-        result = scenario.run(self.tools, subject.port, self.seconds)
+        result = scenario.run(self.tools, subject, self.seconds)
         after = {role: procs.cpu(pids) for role, pids in roles.items()}
         took = time.monotonic() - began
         used = {role: after[role] - before[role] for role in roles}

@@ -152,6 +152,7 @@ class HaproxySubject:
     name = "haproxy"
     title = "HAProxy"
     proxy_role = "haproxy"
+    has_client = False
 
     def __init__(self, children, work, origin, program):
         self.children = children
@@ -203,6 +204,7 @@ class NginxSubject:
     name = "nginx"
     title = "nginx"
     proxy_role = "nginx"
+    has_client = False
 
     def __init__(self, children, work, origin, program):
         self.port = procs.free_port()
