@@ -172,7 +172,7 @@ static enum step judge_caller(struct judging *j)
 static void keep_failure(struct access *a, const char *why)
 {
     size_t n = strlen(why);
-    static const char words[] = "Nextcloud did not answer: ";
+    static const char words[] = "Nextcloud gave no usable answer: ";
     free(a->failure);
     a->failure = xmalloc(sizeof(words) + n);
     memcpy(a->failure, words, sizeof(words) - 1);

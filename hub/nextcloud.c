@@ -78,8 +78,8 @@ static void finish(struct nextcloud_call *call, const char *question,
     if (answer->result == NEXTCLOUD_FAILED &&
         log_limit_pass(&nc->warnings, loop_now(&nc->hub->loop), nc->hub->log, LOG_LEVEL_WARNING,
                        "nextcloud")) {
-        log_warning(nc->hub->log, "nextcloud", 0, "did not answer %s for ExApp %s: %s", question,
-                    call->id, answer->why);
+        log_warning(nc->hub->log, "nextcloud", 0, "gave no usable answer to %s for ExApp %s: %s",
+                    question, call->id, answer->why);
     }
     free(call);
     done(owner, answer);

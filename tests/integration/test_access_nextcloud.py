@@ -353,10 +353,10 @@ def test_nextcloud_that_is_away_is_told_apart_for_apps_and_clients(site):
     world = World(site)
     assert world.status("/public") == 200
     world.nc.close()
-    assert_hubs_own(world.get("/user", USER), 401, "Nextcloud did not answer", "hop: Nextcloud")
+    assert_hubs_own(world.get("/user", USER), 401, "Nextcloud gave no usable answer", "hop: Nextcloud")
     assert_hubs_own(world.get("/public", app="other"), 503, "hop: Nextcloud")
     assert world.status("/public") == 200
-    world.hub.wait_line("Nextcloud did not answer")
+    world.hub.wait_line("Nextcloud gave no usable answer")
 
 
 def test_nextcloud_that_is_too_slow_is_given_up(site):
@@ -364,7 +364,7 @@ def test_nextcloud_that_is_too_slow_is_given_up(site):
     assert world.status("/public") == 200
     with world.nc.hold():
         began = time.monotonic()
-        assert_hubs_own(world.get("/user", USER), 401, "Nextcloud did not answer",
+        assert_hubs_own(world.get("/user", USER), 401, "Nextcloud gave no usable answer",
                         "hop: Nextcloud")
         assert_hubs_own(world.get("/public", app="other"), 503, "hop: Nextcloud")
         assert 0.8 < time.monotonic() - began < 8
