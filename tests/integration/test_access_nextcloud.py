@@ -216,29 +216,19 @@ def test_a_record_that_makes_no_sense_is_a_503(world, number):
     assert world.origin.requests == []
 
 
-def test_200_requests_for_one_new_app_ask_once(world):
-    world.know("popular")
+@pytest.mark.parametrize("app, status", [("popular", 200), ("unheard", 404)])
+def test_200_requests_for_one_app_ask_once(world, app, status):
+    if status == 200:
+        world.know(app)
     clients = [RawClient(world.hub.http) for _ in range(200)]
     with world.nc.hold():
         for client in clients:
-            client.get("/exapps/popular/public", at(new_address()), b"Connection: close")
-        world.nc.wait_calls(1, META, "popular")
-    assert [client.response().status for client in clients] == [200] * 200
+            client.get("/exapps/" + app + "/public", at(new_address()), b"Connection: close")
+        world.nc.wait_calls(1, META, app)
+    assert [client.response().status for client in clients] == [status] * 200
     for client in clients:
         client.close()
-    assert world.questions(META, "popular") == 1
-
-
-def test_200_requests_for_an_unknown_app_ask_once(world):
-    clients = [RawClient(world.hub.http) for _ in range(200)]
-    with world.nc.hold():
-        for client in clients:
-            client.get("/exapps/unheard/public", at(new_address()), b"Connection: close")
-        world.nc.wait_calls(1, META, "unheard")
-    assert [client.response().status for client in clients] == [404] * 200
-    for client in clients:
-        client.close()
-    assert world.questions(META, "unheard") == 1
+    assert world.questions(META, app) == 1
 
 
 def test_requests_that_wait_for_one_answer_share_its_failure(world):
