@@ -11,12 +11,7 @@
 static int digest(unsigned char out[SECRET_DIGEST_LEN], const unsigned char key[SECRET_DIGEST_LEN],
                   struct str value)
 {
-    unsigned int n = 0;
-    const void *p = value.n > 0 ? value.p : "";
-
-    if (!HMAC(EVP_sha256(), key, SECRET_DIGEST_LEN, p, value.n, out, &n))
-        return -1;
-    return n == SECRET_DIGEST_LEN ? 0 : -1;
+    return secret_mac(out, (struct str){(const char *)key, SECRET_DIGEST_LEN}, value);
 }
 
 int secret_set(struct secret *s, struct str value)
@@ -54,6 +49,18 @@ bool secret_equal(struct str a, struct str b)
 
     secret_clear(&s);
     return same;
+}
+
+int secret_mac(unsigned char out[SECRET_DIGEST_LEN], struct str key, struct str text)
+{
+    unsigned int n = 0;
+    const unsigned char *p = (const unsigned char *)(text.n > 0 ? text.p : "");
+
+    if (key.n > 0 && key.n <= INT_MAX &&
+        HMAC(EVP_sha256(), key.p, (int)key.n, p, text.n, out, &n) && n == SECRET_DIGEST_LEN)
+        return 0;
+    secret_wipe(out, SECRET_DIGEST_LEN);
+    return -1;
 }
 
 void secret_wipe(void *p, size_t n)
@@ -109,4 +116,28 @@ ssize_t base64_encode(char *out, size_t cap, const void *in, size_t n)
     if (n == 0)
         return 0;
     return EVP_EncodeBlock((unsigned char *)out, in, (int)n);
+}
+
+ssize_t base64url_encode(char *out, size_t cap, const void *in, size_t n)
+{
+    static const char letters[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    const unsigned char *p = in;
+    unsigned pending = 0, bits = 0;
+    size_t at = 0;
+
+    if (cap > 0)
+        out[0] = '\0';
+    if (n > INT_MAX / 2 || cap < BASE64URL_SIZE(n))
+        return -1;
+    for (size_t i = 0; i < n; i++) {
+        pending = pending << 8 | p[i];
+        for (bits += 8; bits >= 6; bits -= 6)
+            out[at++] = letters[pending >> (bits - 6) & 63];
+    }
+    /* The last character's missing bits are zero. */
+    if (bits > 0)
+        out[at++] = letters[pending << (6 - bits) & 63];
+    out[at] = '\0';
+    return (ssize_t)at;
 }

@@ -1,4 +1,4 @@
-/* Secrets: comparison, random ids, hexadecimal and base64 text. */
+/* Secrets: comparison, signatures, random ids, hexadecimal and base64 text. */
 #include "common/crypto/secret.h"
 
 #include <setjmp.h>
@@ -116,15 +116,15 @@ static void random_bytes_fill_exactly_the_buffer(void **state)
 
 /* RFC 4648 section 10. */
 static const struct {
-    const char *plain, *base64, *hex;
+    const char *plain, *base64, *base64url, *hex;
 } vectors[] = {
-    {"", "", ""},
-    {"f", "Zg==", "66"},
-    {"fo", "Zm8=", "666f"},
-    {"foo", "Zm9v", "666f6f"},
-    {"foob", "Zm9vYg==", "666f6f62"},
-    {"fooba", "Zm9vYmE=", "666f6f6261"},
-    {"foobar", "Zm9vYmFy", "666f6f626172"},
+    {"", "", "", ""},
+    {"f", "Zg==", "Zg", "66"},
+    {"fo", "Zm8=", "Zm8", "666f"},
+    {"foo", "Zm9v", "Zm9v", "666f6f"},
+    {"foob", "Zm9vYg==", "Zm9vYg", "666f6f62"},
+    {"fooba", "Zm9vYmE=", "Zm9vYmE", "666f6f6261"},
+    {"foobar", "Zm9vYmFy", "Zm9vYmFy", "666f6f626172"},
 };
 
 static void encodes_the_vectors_of_the_rfc(void **state)
@@ -138,6 +138,9 @@ static void encodes_the_vectors_of_the_rfc(void **state)
         assert_int_equal(base64_encode(out, sizeof(out), vectors[i].plain, n),
                          strlen(vectors[i].base64));
         assert_string_equal(out, vectors[i].base64);
+        assert_int_equal(base64url_encode(out, sizeof(out), vectors[i].plain, n),
+                         strlen(vectors[i].base64url));
+        assert_string_equal(out, vectors[i].base64url);
         assert_int_equal(hex_encode(out, sizeof(out), vectors[i].plain, n), 2 * n);
         assert_string_equal(out, vectors[i].hex);
     }
@@ -151,6 +154,8 @@ static void encodes_high_bytes(void **state)
     (void)state;
     assert_int_equal(base64_encode(out, sizeof(out), raw, 4), 8);
     assert_string_equal(out, "+/+/AA==");
+    assert_int_equal(base64url_encode(out, sizeof(out), raw, 4), 6);
+    assert_string_equal(out, "-_-_AA");
     assert_int_equal(hex_encode(out, sizeof(out), raw, 4), 8);
     assert_string_equal(out, "fbffbf00");
 }
@@ -161,21 +166,27 @@ static void writes_into_an_exact_buffer_and_refuses_a_smaller_one(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(vectors); i++) {
         size_t n = strlen(vectors[i].plain);
-        char *b = malloc(BASE64_SIZE(n)), *h = malloc(HEX_SIZE(n));
+        char *b = malloc(BASE64_SIZE(n)), *h = malloc(HEX_SIZE(n)), *u = malloc(BASE64URL_SIZE(n));
 
         assert_non_null(b);
+        assert_non_null(u);
         assert_non_null(h);
         assert_true(base64_encode(b, BASE64_SIZE(n), vectors[i].plain, n) >= 0);
         assert_string_equal(b, vectors[i].base64);
         assert_true(hex_encode(h, HEX_SIZE(n), vectors[i].plain, n) >= 0);
         assert_string_equal(h, vectors[i].hex);
+        assert_true(base64url_encode(u, BASE64URL_SIZE(n), vectors[i].plain, n) >= 0);
+        assert_string_equal(u, vectors[i].base64url);
         assert_true(base64_encode(b, BASE64_SIZE(n) - 1, vectors[i].plain, n) < 0);
+        assert_true(base64url_encode(u, BASE64URL_SIZE(n) - 1, vectors[i].plain, n) < 0);
         assert_true(hex_encode(h, HEX_SIZE(n) - 1, vectors[i].plain, n) < 0);
         if (n > 0) {
             assert_string_equal(b, "");
+            assert_string_equal(u, "");
             assert_string_equal(h, "");
         }
         free(b);
+        free(u);
         free(h);
     }
 }
@@ -189,6 +200,35 @@ static void refuses_lengths_that_would_wrap(void **state)
     assert_true(hex_encode(out, sizeof(out), "x", SIZE_MAX / 2 + 1) < 0);
     assert_true(base64_encode(out, sizeof(out), "x", SIZE_MAX) < 0);
     assert_true(base64_encode(out, sizeof(out), "x", SIZE_MAX - 1) < 0);
+    assert_true(base64url_encode(out, sizeof(out), "x", SIZE_MAX) < 0);
+    assert_true(base64url_encode(out, sizeof(out), "x", SIZE_MAX / 4 + 1) < 0);
+}
+
+/* RFC 4231 4.3 and 4.7: a short key, and one longer than a block. */
+static void signs_as_the_rfc_does(void **state)
+{
+    static const char long_text[] = "Test Using Larger Than Block-Size Key - Hash Key First";
+    unsigned char mac[SECRET_DIGEST_LEN];
+    char key[131], hex[HEX_SIZE(SECRET_DIGEST_LEN)];
+
+    (void)state;
+    assert_int_equal(secret_mac(mac, STR("Jefe"), STR("what do ya want for nothing?")), 0);
+    assert_true(hex_encode(hex, sizeof(hex), mac, sizeof(mac)) > 0);
+    assert_string_equal(hex, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+    memset(key, 0xaa, sizeof(key));
+    assert_int_equal(secret_mac(mac, (struct str){key, sizeof(key)}, STR(long_text)), 0);
+    assert_true(hex_encode(hex, sizeof(hex), mac, sizeof(mac)) > 0);
+    assert_string_equal(hex, "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
+}
+
+static void does_not_sign_without_a_key(void **state)
+{
+    unsigned char mac[SECRET_DIGEST_LEN], zero[SECRET_DIGEST_LEN] = {0};
+
+    (void)state;
+    memset(mac, 0xa5, sizeof(mac));
+    assert_true(secret_mac(mac, STR(""), STR("text")) < 0);
+    assert_memory_equal(mac, zero, sizeof(mac));
 }
 
 int main(void)
@@ -206,6 +246,8 @@ int main(void)
         cmocka_unit_test(encodes_high_bytes),
         cmocka_unit_test(writes_into_an_exact_buffer_and_refuses_a_smaller_one),
         cmocka_unit_test(refuses_lengths_that_would_wrap),
+        cmocka_unit_test(signs_as_the_rfc_does),
+        cmocka_unit_test(does_not_sign_without_a_key),
     };
 
     return cmocka_run_group_tests_name("secret", tests, NULL, NULL);
