@@ -17,6 +17,10 @@
 #include "common/log/log.h"
 #include "hub/settings_exapps.h"
 
+/* Whose logins with the shared key itself the tunnel port takes: ExApps' and Docker engines', only the
+ * engines', nobody's. */
+enum frp_accept { FRP_ACCEPT_ALL, FRP_ACCEPT_ENGINES, FRP_ACCEPT_NONE };
+
 struct hub_settings {
     /* Listeners */
     struct listen_addr exapps_address;
@@ -43,7 +47,8 @@ struct hub_settings {
     /* Tunnels and engines */
     bool frp_disable_tls;
     int64_t frp_cert_validity_days;
-    char *frp_auth_token; /* secret; usually empty */
+    int frp_accept_shared_key; /* enum frp_accept */
+    char *frp_auth_token;      /* secret; usually empty */
     char *docker_socket;
 
     /* Timeouts */

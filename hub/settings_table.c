@@ -35,6 +35,8 @@
 #define GIB (KIB * KIB * KIB)
 #define OFF_ALLOWED 1
 
+static const char *const FRP_ACCEPT_NAMES[] = {"all", "engines", "none", NULL};
+
 static const struct setting ROWS[] = {
     HEADING("Listeners"),
     ROW("HP_EXAPPS_ADDRESS", SETTING_LISTEN, exapps_address, "0.0.0.0:8780", 0, 0,
@@ -90,6 +92,10 @@ static const struct setting ROWS[] = {
         "TLS."),
     ROW("HP_FRP_CERT_VALIDITY_DAYS", SETTING_INT, frp_cert_validity_days, "5000", 1, 36500,
         "How long certificates are valid that the hub makes for tunnels, in days."),
+    CHOICE("HP_FRP_ACCEPT_SHARED_KEY", frp_accept_shared_key, "all", FRP_ACCEPT_NAMES,
+           "Whose tunnels may log in with the shared key itself: those of ExApps and Docker "
+           "engines, of engines alone, or none. An ExApp that this hub deployed has a token of its "
+           "own."),
     ROW("HP_FRP_AUTH_TOKEN", SETTING_SECRET, frp_auth_token, "", 0, 0,
         "The token of the tunnel protocol itself (auth.token of frpc). HaRP sets none."),
     TEXT("HP_DOCKER_SOCKET", docker_socket, "/var/run/docker.sock", "a path",

@@ -1,7 +1,8 @@
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
-#include "common/log/log.h"
+#include "common/crypto/pemfile.h"
 #include "hub/bans.h"
 #include "hub/tunnel_impl.h"
 
@@ -99,6 +100,16 @@ struct tunnel *tunnel_by_run_id(struct tunnels *ts, struct str run_id)
     return NULL;
 }
 
+/* An address that is banned already counts no more, as with requests: else one client could push the
+ * failures of all others out of the table. */
+void tunnel_failure(struct tunnels *ts, const struct ip_addr *from, const char *what)
+{
+    uint64_t now = loop_now(&ts->hub->loop);
+    if (!bans_banned(ts->hub->bans, from, now)) {
+        bans_failure(ts->hub->bans, from, now, what, NULL);
+    }
+}
+
 /* ---- proxies ---- */
 
 static bool printable(struct str s)
@@ -111,11 +122,14 @@ static bool printable(struct str s)
     return s.n > 0;
 }
 
-static bool name_taken(struct tunnels *ts, struct str name)
+/* ExApps and engines have names of their own: no Docker host keeps an ExApp of another one out. */
+static bool name_taken(struct tunnels *ts, const struct frp_new_proxy *p)
 {
+    bool app = p->remote_port <= TUNNEL_APP_LAST;
     for (struct tunnel_link *l = ts->sessions.next; l != &ts->sessions; l = l->next) {
         const struct tunnel *t = CONTAINER_OF(l, struct tunnel, link);
-        if (t->name[0] && str_eq(str_of(t->name), name)) {
+        if (t->port != 0 && (t->port <= TUNNEL_APP_LAST) == app &&
+            str_eq(str_of(t->name), p->proxy_name)) {
             return true;
         }
     }
@@ -123,8 +137,19 @@ static bool name_taken(struct tunnels *ts, struct str name)
 }
 
 /* NULL when the proxy may be opened; else why not, in frps' words where it has some. */
-static const char *judge_proxy(struct tunnel *t, const struct frp_new_proxy *p, char *buf, size_t n)
+static const char *judge_proxy(struct tunnel *t, const struct frp_new_proxy *p,
+                               char buf[TUNNEL_REFUSAL_MAX])
 {
+    /* First who asks: what others have is not told to those whom it does not concern. */
+    struct tunnel_refusal refusal =
+        tunnel_may_open(&t->who, (enum frp_accept)t->ts->hub->settings.frp_accept_shared_key,
+                        p->proxy_name, p->remote_port, buf);
+    if (refusal.failure) {
+        tunnel_failure(t->ts, &t->addr, refusal.failure);
+    }
+    if (refusal.error) {
+        return refusal.error;
+    }
     if (p->proxy_type.n > 0 && !str_eq(p->proxy_type, STR("tcp"))) {
         return "only proxies of type tcp are supported by this server";
     }
@@ -134,8 +159,8 @@ static const char *judge_proxy(struct tunnel *t, const struct frp_new_proxy *p, 
     if (p->use_encryption || p->use_compression) {
         return "useEncryption and useCompression are not supported: the tunnel's TLS encrypts";
     }
-    if (name_taken(t->ts, p->proxy_name)) {
-        snprintf(buf, n, "proxy [%.*s] already exists", STR_ARG(p->proxy_name));
+    if (name_taken(t->ts, p)) {
+        snprintf(buf, TUNNEL_REFUSAL_MAX, "proxy [%.*s] already exists", STR_ARG(p->proxy_name));
         return buf;
     }
     if (t->port != 0) {
@@ -150,16 +175,42 @@ static const char *judge_proxy(struct tunnel *t, const struct frp_new_proxy *p, 
     return NULL;
 }
 
+static void tell_refused(struct tunnel *t, const struct frp_new_proxy *p, const char *error)
+{
+    struct tunnels *ts = t->ts;
+    char text[IP_TEXT_MAX], who[TUNNEL_IDENTITY_TEXT_MAX];
+    if (log_limit_pass(&ts->refused, loop_now(&ts->hub->loop), ts->hub->log, LOG_LEVEL_WARNING,
+                       "tunnel")) {
+        log_warning(ts->hub->log, "tunnel", t->id,
+                    "proxy %.*s for port %lld, from %s with %s, refused: %s",
+                    STR_ARG(p->proxy_name), (long long)p->remote_port, ip_format(&t->addr, text),
+                    tunnel_identity_text(&t->who, who), error);
+    }
+}
+
+static void tell_opened(const struct tunnel *t)
+{
+    struct log *log = t->ts->hub->log;
+    char text[IP_TEXT_MAX];
+    log_info(log, "tunnel", t->id, "proxy %s offers port %u", t->name, t->port);
+    if (t->who.kind == TUNNEL_KIND_SHARED && t->port <= TUNNEL_APP_LAST) {
+        log_warning(
+            log, "tunnel", t->id,
+            "proxy %s at port %u, from %s, uses the shared key: deploy the ExApp again, and it "
+            "gets a token of its own; once none is left, set HP_FRP_ACCEPT_SHARED_KEY=engines",
+            t->name, t->port, ip_format(&t->addr, text));
+    }
+}
+
 static void on_new_proxy(struct tunnel *t, const struct frp_new_proxy *p)
 {
-    char text[TUNNEL_NAME_MAX + 64], addr[16];
+    char text[TUNNEL_REFUSAL_MAX], addr[16];
     struct frp_msg out = {.type = FRP_NEW_PROXY_RESP};
-    const char *error = judge_proxy(t, p, text, sizeof(text));
+    const char *error = judge_proxy(t, p, text);
     out.u.new_proxy_resp.proxy_name = p->proxy_name;
     if (error) {
         out.u.new_proxy_resp.error = str_of(error);
-        log_warning(t->ts->hub->log, "tunnel", t->id, "proxy %.*s for port %lld refused: %s",
-                    STR_ARG(p->proxy_name), (long long)p->remote_port, error);
+        tell_refused(t, p, error);
     } else {
         t->port = (uint16_t)p->remote_port;
         memcpy(t->name, p->proxy_name.p, p->proxy_name.n);
@@ -167,7 +218,7 @@ static void on_new_proxy(struct tunnel *t, const struct frp_new_proxy *p)
         t->ts->ports[t->port - TUNNEL_APP_FIRST] = t;
         snprintf(addr, sizeof(addr), ":%u", t->port);
         out.u.new_proxy_resp.remote_addr = str_of(addr);
-        log_info(t->ts->hub->log, "tunnel", t->id, "proxy %s offers port %u", t->name, t->port);
+        tell_opened(t);
     }
     tunnel_send(t, &out);
     if (!error && t->pool > t->ready_n + t->asked) {
@@ -268,30 +319,48 @@ static void silence_fire(struct timer *timer)
 
 /* ---- login ---- */
 
-static void count(struct tunnels *ts, const struct ip_addr *from, const char *what)
+/* Who it is that logs in. */
+static struct tunnel_refusal identify(struct tunnels *ts, const struct tunnel_conn *c,
+                                      const struct frp_login *login, struct tunnel_identity *who)
 {
-    bans_failure(ts->hub->bans, from, loop_now(&ts->hub->loop), what, NULL);
+    const struct hub *hub = ts->hub;
+    struct tunnel_rules rules = {.key = &hub->key,
+                                 .shared_key = str_of(hub->settings.shared_key),
+                                 .accept = (enum frp_accept)hub->settings.frp_accept_shared_key,
+                                 .can_issue = ts->certs.can_issue};
+    return tunnel_identify(who, &rules, tunnel_conn_cert(c), frp_meta_get(&login->metas, "token"));
 }
 
-/* NULL when the login is good. A wrong key counts as a failure of the address; the right one is never
- * refused for it, as all apps of a Docker host share one and the key of one may be old. */
-static const char *judge_login(struct tunnels *ts, const struct ip_addr *from,
-                               const struct frp_login *login)
+/* NULL when the login is good: *who it is, and *old is the session it takes over, or NULL. A wrong key
+ * counts as a failure of the address; the right one is never refused for it, as all apps of a Docker host
+ * share one and the key of one may be old. */
+static const char *judge_login(struct tunnels *ts, const struct tunnel_conn *c,
+                               const struct frp_login *login, struct tunnel_identity *who,
+                               struct tunnel **old)
 {
     struct str token = str_of(ts->hub->settings.frp_auth_token);
+    *old = NULL;
     if (ts->stopped) {
         return "the server is stopping";
     }
     if (!frp_privilege_key_matches(token, login->timestamp, login->privilege_key)) {
-        count(ts, from, "a tunnel's login with a wrong auth.token");
+        tunnel_failure(ts, &c->addr, "a tunnel's login with a wrong auth.token");
         return "token in login doesn't match token from configuration";
     }
-    if (!secret_matches(&ts->hub->key, frp_meta_get(&login->metas, "token"))) {
-        count(ts, from, "a tunnel's login with a wrong key");
-        return "Invalid token"; /* what HaRP's login check says */
+    struct tunnel_refusal refusal = identify(ts, c, login, who);
+    if (refusal.failure) {
+        tunnel_failure(ts, &c->addr, refusal.failure);
     }
-    if (login->run_id.n > 0 && (!printable(login->run_id) || login->run_id.n > TUNNEL_RUN_ID_MAX)) {
+    if (refusal.error || login->run_id.n == 0) {
+        return refusal.error;
+    }
+    if (!printable(login->run_id) || login->run_id.n > TUNNEL_RUN_ID_MAX) {
         return "invalid run_id";
+    }
+    *old = tunnel_by_run_id(ts, login->run_id);
+    if (*old && !tunnel_identity_equal(&(*old)->who, who)) {
+        tunnel_failure(ts, &c->addr, "a tunnel's login with the run_id of another client");
+        return "the run_id is that of another client's session";
     }
     return NULL;
 }
@@ -307,18 +376,36 @@ static void refuse(struct tunnels *ts, struct tunnel_conn *c, struct stream *s, 
     stream_close(s);
 }
 
+/* Of a certificate that is one client's alone, the hub alone may know that it ends. */
+static void tell_certificate(const struct tunnel *t, const struct tunnel_cert *cert)
+{
+    const struct hub *hub = t->ts->hub;
+    char date[PEM_DATE_SIZE];
+    bool own = t->who.kind == TUNNEL_KIND_ENGINE ||
+               (t->who.kind == TUNNEL_KIND_APP && strcmp(cert->name, CERTS_CLIENT_NAME) != 0);
+    if (own && tunnel_cert_ends_soon(cert->until, hub->settings.frp_cert_validity_days,
+                                     (int64_t)time(NULL))) {
+        log_warning(hub->log, "tunnel", t->id, "the certificate %s ends on %s: %s", cert->name,
+                    pem_date(cert->until, date),
+                    t->who.kind == TUNNEL_KIND_APP
+                        ? "deploy or update the ExApp again, that gives it a new one"
+                        : "give the Docker engine's host a new one");
+    }
+}
+
 void tunnel_login(struct tunnels *ts, struct tunnel_conn *c, struct stream *s,
                   const struct frp_login *login)
 {
     struct hub *hub = ts->hub;
-    char text[IP_TEXT_MAX];
-    const char *error = judge_login(ts, &c->addr, login);
+    char text[IP_TEXT_MAX], known[TUNNEL_IDENTITY_TEXT_MAX];
+    struct tunnel_identity who;
+    struct tunnel *old;
+    const char *error = judge_login(ts, c, login, &who, &old);
     if (error) {
         refuse(ts, c, s, error);
         return;
     }
     /* A client that lost its network comes back with its run_id and must never meet itself. */
-    struct tunnel *old = login->run_id.n > 0 ? tunnel_by_run_id(ts, login->run_id) : NULL;
     if (old) {
         tunnel_end(old, "replaced by a new login of the same client");
     }
@@ -329,6 +416,8 @@ void tunnel_login(struct tunnels *ts, struct tunnel_conn *c, struct stream *s,
     t->addr = c->addr;
     t->id = c->id;
     t->generation = ++ts->generations;
+    t->since = loop_now(&hub->loop);
+    t->who = who;
     t->silence.fire = silence_fire;
     t->pool = (unsigned)MIN(login->pool_count, hub->settings.tunnel_pool);
     tunnel_work_init(t);
@@ -346,8 +435,10 @@ void tunnel_login(struct tunnels *ts, struct tunnel_conn *c, struct stream *s,
     } else {
         timer_set(&hub->loop, &t->silence, TUNNEL_SILENCE_MS);
     }
-    log_info(hub->log, "tunnel", t->id, "%s logged in; frp %.*s%s", ip_format(&t->addr, text),
-             STR_ARG(login->version), t->mux ? "" : ", without tcpMux");
+    log_info(hub->log, "tunnel", t->id, "%s logged in with %s; frp %.*s%s",
+             ip_format(&t->addr, text), tunnel_identity_text(&who, known), STR_ARG(login->version),
+             t->mux ? "" : ", without tcpMux");
+    tell_certificate(t, tunnel_conn_cert(c));
     stream_own(s, &control_events, t);
     answer_login(s, t->run_id, "");
     tunnel_work_ask(t, t->pool);

@@ -34,6 +34,11 @@ void tunnel_conn_trusted(struct tunnel_conn *c)
     }
 }
 
+const struct tunnel_cert *tunnel_conn_cert(const struct tunnel_conn *c)
+{
+    return c->mux ? &c->mux->cert : &c->cert;
+}
+
 static void end_streams(struct tunnel_conn *c)
 {
     while (c->streams.next != &c->streams) {
@@ -259,9 +264,10 @@ static size_t on_data(void *owner, struct stream *s UNUSED, const char *p, size_
     }
 }
 
-static void on_ready(void *owner, struct stream *s UNUSED)
+static void on_ready(void *owner, struct stream *s)
 {
     struct tunnel_conn *c = owner;
+    tunnel_cert_read(&c->cert, SSL_get0_peer_certificate(tls_ssl(s)));
     c->stage = CONN_INNER;
     timer_set(&c->ts->hub->loop, &c->timer, c->ts->hub->settings.login_timeout);
 }

@@ -1,4 +1,4 @@
-/* tunnel_impl.h - what the four files of the tunnel server share (see tunnels.h); for them alone. */
+/* tunnel_impl.h - what the files of the tunnel server share (see tunnels.h); for them alone. */
 #ifndef HARP_HUB_TUNNEL_IMPL_H
 #define HARP_HUB_TUNNEL_IMPL_H
 
@@ -7,8 +7,11 @@
 #include "common/frp/control.h"
 #include "common/frp/yamux.h"
 #include "common/stream/listener.h"
+#include "common/log/log.h"
 #include "hub/addresses.h"
+#include "hub/certs.h"
 #include "hub/hub.h"
+#include "hub/tunnel_identity.h"
 #include "hub/tunnels.h"
 
 enum {
@@ -21,6 +24,9 @@ enum {
     TUNNEL_MAX_UNREAD = 64 * 1024,
     /* With tcpMux off the client pings; silent for so long, it is gone. */
     TUNNEL_SILENCE_MS = 90 * 1000,
+    /* Log lines a minute about proxies that were refused, of all clients. */
+    TUNNEL_REFUSED_LINES = 60,
+    TUNNEL_REFUSED_LINES_MS = 60 * 1000,
 };
 
 struct tunnel_link {
@@ -31,6 +37,7 @@ struct tunnels {
     struct hub *hub;
     struct listener *listener;
     SSL_CTX *tls;                       /* NULL: TLS is switched off */
+    struct certs certs;                 /* with TLS: the folder that it uses */
     struct addresses *addresses;        /* connections without a login, by address */
     struct tunnel_link conns, sessions; /* rings of tunnel_conn and tunnel */
     struct tunnel *ports[TUNNEL_PORTS];
@@ -38,6 +45,7 @@ struct tunnels {
     uint64_t generations;
     size_t held; /* bytes held for slow receivers, all yamux sessions */
     bool stopped;
+    struct log_limit refused; /* lines about refused proxies */
 };
 
 enum conn_stage {
@@ -62,6 +70,7 @@ struct tunnel_conn {
     struct ip_addr addr;
     uint16_t port;
     uint64_t id;
+    struct tunnel_cert cert; /* of the connection; a stream's is that of its session */
     enum conn_stage stage;
     bool stranger; /* counted as one without a login */
     bool dead;
@@ -78,6 +87,8 @@ struct tunnel {
     struct frp_control crypt;
     struct ip_addr addr;
     uint64_t id, generation;
+    uint64_t since; /* of its login */
+    struct tunnel_identity who;
     char run_id[TUNNEL_RUN_ID_MAX + 1];
     char name[TUNNEL_NAME_MAX + 1]; /* of its proxy; "" none */
     uint16_t port;                  /* of its proxy; 0 none */
@@ -118,6 +129,8 @@ void tunnel_conn_end(struct tunnel_conn *c, const char *why);
 void tunnel_conn_trusted(struct tunnel_conn *c);
 /* The same for a yamux session's number of streams. */
 void tunnel_conn_raise_limits(struct tunnel_conn *mux);
+/* What the client of the connection, or of the session that c is a stream of, showed. */
+const struct tunnel_cert *tunnel_conn_cert(const struct tunnel_conn *c);
 
 /* tunnel.c: the first message of a stream. They take over s. */
 void tunnel_login(struct tunnels *ts, struct tunnel_conn *c, struct stream *s,
@@ -126,6 +139,8 @@ void tunnel_end(struct tunnel *t, const char *why);
 void tunnel_send(struct tunnel *t, const struct frp_msg *msg);
 struct tunnel *tunnel_by_run_id(struct tunnels *ts, struct str run_id);
 void stream_send_msg(struct stream *s, const struct frp_msg *msg);
+/* Counts a failure of a client's address. */
+void tunnel_failure(struct tunnels *ts, const struct ip_addr *from, const char *what);
 
 /* tunnel_work.c */
 void tunnel_work_init(struct tunnel *t);

@@ -117,6 +117,16 @@ void tunnel_work_came(struct tunnels *ts, struct tunnel_conn *c, struct stream *
         stream_close(s);
         return;
     }
+    /* With tcpMux off it comes on a connection of its own: the run_id alone must not be enough. */
+    if (strcmp(t->who.certificate, tunnel_conn_cert(c)->name) != 0) {
+        tunnel_failure(ts, &c->addr,
+                       "a tunnel's work connection with another certificate than its session");
+        log_warning(ts->hub->log, "tunnel", c->id,
+                    "work connection closed: its certificate is not the one of session #%llu",
+                    (unsigned long long)t->id);
+        stream_close(s);
+        return;
+    }
     t->asked -= t->asked > 0;
     if (t->waits.next != &t->waits) {
         struct tunnel_wait *w = CONTAINER_OF(t->waits.next, struct tunnel_wait, link);

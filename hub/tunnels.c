@@ -3,8 +3,6 @@
 #include <stdlib.h>
 
 #include "common/crypto/tls.h"
-#include "common/log/log.h"
-#include "hub/certs.h"
 #include "hub/tunnel_impl.h"
 
 static void certs_log(void *arg, enum certs_level level, const char *text)
@@ -14,15 +12,14 @@ static void certs_log(void *arg, enum certs_level level, const char *text)
            text);
 }
 
-static SSL_CTX *tunnel_tls(struct hub *hub, char *err, size_t errlen)
+static SSL_CTX *tunnel_tls(struct hub *hub, struct certs *certs, char *err, size_t errlen)
 {
-    struct certs certs;
     struct tls_report report = {0};
-    if (certs_open(&certs, hub->settings.certs_dir, (int)hub->settings.frp_cert_validity_days,
+    if (certs_open(certs, hub->settings.certs_dir, (int)hub->settings.frp_cert_validity_days,
                    certs_log, hub, err, errlen) < 0) {
         return NULL;
     }
-    SSL_CTX *ctx = tls_server_tunnel(certs.server_crt, certs.server_key, certs.ca_crt, &report);
+    SSL_CTX *ctx = tls_server_tunnel(certs->server_crt, certs->server_key, certs->ca_crt, &report);
     if (!ctx) {
         snprintf(err, errlen, "%s", report.error);
     } else if (report.warning[0]) {
@@ -55,6 +52,7 @@ struct tunnels *tunnels_start(struct hub *hub, char *err, size_t errlen)
     ts->hub = hub;
     tunnel_link_init(&ts->conns);
     tunnel_link_init(&ts->sessions);
+    log_limit_init(&ts->refused, TUNNEL_REFUSED_LINES, TUNNEL_REFUSED_LINES_MS);
     ts->addresses = addresses_new();
     if (!ts->addresses) {
         snprintf(err, errlen, "no random bytes to be had");
@@ -63,8 +61,13 @@ struct tunnels *tunnels_start(struct hub *hub, char *err, size_t errlen)
     if (hub->settings.frp_disable_tls) {
         log_warning(hub->log, "tunnel", 0,
                     "tunnels run without TLS: anyone on the way can read and change what passes");
+        if (hub->settings.frp_accept_shared_key == FRP_ACCEPT_NONE) {
+            log_warning(hub->log, "tunnel", 0,
+                        "no Docker engine can log in: without TLS it has no certificate, and "
+                        "HP_FRP_ACCEPT_SHARED_KEY=none refuses the shared key");
+        }
     } else {
-        ts->tls = tunnel_tls(hub, err, errlen);
+        ts->tls = tunnel_tls(hub, &ts->certs, err, errlen);
         if (!ts->tls) {
             goto fail;
         }
@@ -102,9 +105,15 @@ void tunnels_free(struct tunnels *ts)
     while (ts->conns.next != &ts->conns) {
         tunnel_conn_end(CONTAINER_OF(ts->conns.next, struct tunnel_conn, link), "the hub ends");
     }
+    log_limit_flush(&ts->refused, ts->hub->log, LOG_LEVEL_WARNING, "tunnel");
     SSL_CTX_free(ts->tls);
     addresses_free(ts->addresses);
     free(ts);
+}
+
+const struct certs *tunnels_certs(const struct tunnels *ts)
+{
+    return ts->tls ? &ts->certs : NULL;
 }
 
 struct tunnel *tunnels_find(struct tunnels *ts, uint16_t port)
@@ -112,6 +121,17 @@ struct tunnel *tunnels_find(struct tunnels *ts, uint16_t port)
     return port >= TUNNEL_APP_FIRST && port <= TUNNEL_ENGINE_LAST
                ? ts->ports[port - TUNNEL_APP_FIRST]
                : NULL;
+}
+
+void tunnel_describe(const struct tunnel *t, struct tunnel_info *info)
+{
+    *info = (struct tunnel_info){
+        .name = t->name, .port = t->port, .addr = t->addr, .since = t->since, .kind = t->who.kind};
+}
+
+bool tunnel_serves(const struct tunnel *t, const char *appid)
+{
+    return t->who.kind != TUNNEL_KIND_APP || str_eq_nocase(str_of(t->who.app.appid), str_of(appid));
 }
 
 uint64_t tunnel_generation(const struct tunnel *t)

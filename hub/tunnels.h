@@ -5,10 +5,11 @@
  * (Docker engines). No local port is opened: whoever wants to reach what is behind a port takes a
  * work connection here, which is a stream to the unix socket or address at the other end.
  *
- * tunnels.c     the server: listener, table of ports and sessions
- * tunnel_conn.c an accepted connection up to its first message: TLS, yamux, time and number limits
- * tunnel.c      a session after its login: messages, proxies, end
- * tunnel_work.c its work connections: the pool, those who wait, the time limit
+ * tunnels.c         the server: listener, table of ports and sessions
+ * tunnel_conn.c     an accepted connection up to its first message: TLS, yamux, time and number limits
+ * tunnel_identity.c who a client is, by token and certificate, and what it may open
+ * tunnel.c          a session after its login: messages, proxies, end
+ * tunnel_work.c     its work connections: the pool, those who wait, the time limit
  */
 #ifndef HARP_HUB_TUNNELS_H
 #define HARP_HUB_TUNNELS_H
@@ -16,6 +17,7 @@
 #include "common/config/ip.h"
 #include "common/stream/stream.h"
 
+struct certs;
 struct hub;
 struct tunnel;
 struct tunnels;
@@ -26,6 +28,21 @@ enum {
     TUNNEL_APP_LAST = 23999,
     TUNNEL_ENGINE_FIRST = 24000,
     TUNNEL_ENGINE_LAST = 24099,
+};
+
+/* What a client logged in with; tunnel_identity.h has the rules. */
+enum tunnel_kind {
+    TUNNEL_KIND_SHARED, /* the shared key */
+    TUNNEL_KIND_APP,    /* a token of one ExApp */
+    TUNNEL_KIND_ENGINE, /* a certificate of a Docker engine */
+};
+
+struct tunnel_info {
+    const char *name; /* of its proxy, "" when it has none; the tunnel's */
+    uint16_t port;    /* of its proxy; 0 none */
+    struct ip_addr addr;
+    uint64_t since; /* when it logged in, loop_now's ms */
+    enum tunnel_kind kind;
 };
 
 /* Where a request came from and what it was addressed to; told to the other end. */
@@ -40,8 +57,15 @@ struct tunnels *tunnels_start(struct hub *hub, char *err, size_t errlen) MUST_CH
 void tunnels_stop_accepting(struct tunnels *ts);
 void tunnels_free(struct tunnels *ts);
 
+/* The folder of certificates, as it was found at the start, to issue more from. NULL: TLS is off. */
+const struct certs *tunnels_certs(const struct tunnels *ts);
+
 /* The live tunnel that offers the port, or NULL. */
 struct tunnel *tunnels_find(struct tunnels *ts, uint16_t port);
+void tunnel_describe(const struct tunnel *t, struct tunnel_info *info);
+/* Whether requests for this ExApp may go through it: not when the token of another one opened it. Ids are
+ * compared in any case of letters. */
+bool tunnel_serves(const struct tunnel *t, const char *appid);
 /* A number that no other session has had. */
 uint64_t tunnel_generation(const struct tunnel *t);
 

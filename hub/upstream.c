@@ -246,6 +246,17 @@ static bool failed(struct upstream_result *result, enum hop hop, const char *why
     return true;
 }
 
+/* The record names a port that another ExApp has: what is asked of the one must not reach the other. */
+static bool failed_at_others(struct upstream_result *result, const struct tunnel *t)
+{
+    struct tunnel_info info;
+    tunnel_describe(t, &info);
+    failed(result, HOP_TUNNEL, result->text);
+    snprintf(result->text, sizeof(result->text), "the tunnel at port %u is that of the ExApp %s",
+             info.port, info.name);
+    return true;
+}
+
 bool upstream_get(struct hub *hub, struct exapp *app, const struct tunnel_origin *origin,
                   enum upstream_fresh fresh, struct upstream_result *result, upstream_done *done,
                   void *owner, struct upstream_wait **wait)
@@ -256,6 +267,9 @@ bool upstream_get(struct hub *hub, struct exapp *app, const struct tunnel_origin
         return failed(result, HOP_HUB, "the ExApp's port is one of those for Docker engines");
     }
     struct tunnel *t = tunnel_for(hub, app);
+    if (t && !tunnel_serves(t, app->meta.id)) {
+        return failed_at_others(result, t);
+    }
     uint64_t target = t ? tunnel_generation(t) : 0;
     struct stream *s = app->pool ? take_idle(hub, app->pool, target, fresh) : NULL;
     if (s) {

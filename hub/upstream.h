@@ -5,8 +5,9 @@
  * or sends something on unasked, is dropped at once.
  *
  * Where an ExApp is: its record's host and port. A loopback host with the port of a live tunnel
- * means that tunnel; otherwise host:port is connected to, but never one of the hub's own listeners. The
- * ports of Docker engines are nobody's: an engine is reached through the Docker gate alone.
+ * means that tunnel, unless another ExApp's token opened it; otherwise host:port is connected to, but never
+ * one of the hub's own listeners. The ports of Docker engines are nobody's: an engine is reached through the
+ * Docker gate alone.
  */
 #ifndef HARP_HUB_UPSTREAM_H
 #define HARP_HUB_UPSTREAM_H
@@ -25,7 +26,8 @@ struct upstream_result {
     bool reused;      /* it served a request before: the ExApp may be closing it just now */
     enum hop hop;     /* where it failed */
     bool timed_out;
-    const char *why; /* valid during the call */
+    const char *why; /* valid during the call, or as long as the result */
+    char text[160];  /* room for it */
 };
 
 typedef void upstream_done(void *owner, const struct upstream_result *result);

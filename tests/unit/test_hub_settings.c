@@ -71,6 +71,7 @@ static void has_the_documented_defaults(void **state)
     assert_string_equal(s.frp_auth_token, "");
     assert_false(s.frp_disable_tls);
     assert_int_equal(s.frp_cert_validity_days, 5000);
+    assert_int_equal(s.frp_accept_shared_key, FRP_ACCEPT_ALL);
     assert_int_equal(s.log_level, LOG_LEVEL_WARNING);
     assert_int_equal(s.log_format, LOG_FORMAT_TEXT);
     assert_true(s.verbose_start);
@@ -134,6 +135,30 @@ static void the_tunnel_timeout_follows_the_servers_unless_set(void **state)
         load("timeout_tunnel = \"30m\";", WORDS(KEY, NC, "HP_TIMEOUT_SERVER=1h"), &s, &report), 0);
     assert_int_equal(s.timeout_tunnel, 1800000);
     hub_settings_free(&s);
+}
+
+static void says_whose_shared_key_is_accepted(void **state)
+{
+    static const struct {
+        const char *env;
+        int accept;
+    } rows[] = {
+        {"HP_FRP_ACCEPT_SHARED_KEY=all", FRP_ACCEPT_ALL},
+        {"HP_FRP_ACCEPT_SHARED_KEY=engines", FRP_ACCEPT_ENGINES},
+        {"HP_FRP_ACCEPT_SHARED_KEY=none", FRP_ACCEPT_NONE},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct config_report report = {0};
+        struct hub_settings s;
+
+        assert_int_equal(load(NULL, WORDS(KEY, NC, rows[i].env), &s, &report), 0);
+        assert_int_equal(s.frp_accept_shared_key, rows[i].accept);
+        hub_settings_free(&s);
+    }
+    check_error(NULL, WORDS(KEY, NC, "HP_FRP_ACCEPT_SHARED_KEY=apps"),
+                "HP_FRP_ACCEPT_SHARED_KEY: 'apps' is not known; write one of all, engines, none");
 }
 
 static void the_session_lifetime_may_be_a_fraction(void **state)
@@ -521,6 +546,7 @@ int main(void)
         cmocka_unit_test(has_the_documented_defaults),
         cmocka_unit_test(every_setting_has_an_environment_name_of_the_same_letters),
         cmocka_unit_test(the_tunnel_timeout_follows_the_servers_unless_set),
+        cmocka_unit_test(says_whose_shared_key_is_accepted),
         cmocka_unit_test(the_session_lifetime_may_be_a_fraction),
         cmocka_unit_test(cleans_the_instance_url),
         cmocka_unit_test(refuses_what_is_no_instance_url),

@@ -1,9 +1,11 @@
 """Every secret that tests use, so that one look at a log tells whether any of them got there.
 
 What is secret stands here and is imported from here; leaked() knows the forms in which it travels:
-as it is, and in the base64 of `Basic` credentials and AUTHORIZATION-APP-API.
+as it is, and in the base64 of `Basic` credentials and AUTHORIZATION-APP-API. app_token() makes more.
 """
 import base64
+import hashlib
+import hmac
 
 SHARED_KEY = "integration-test-key"
 WRONG_KEY = "not-the-shared-key-0b7e"
@@ -41,6 +43,18 @@ def app_authorization(token, user=""):
     return base64.b64encode(f"{user}:{token}".encode()).decode()
 
 
+_signatures = set()
+
+
+def app_token(container, appid, port, key=SHARED_KEY):
+    """What one ExApp logs in with at the tunnel port; its signature is a secret from now on."""
+    said = "\0".join(("exapp", container, appid, str(port)))
+    mac = hmac.new(key.encode(), said.encode(), hashlib.sha256).digest()
+    signature = base64.urlsafe_b64encode(mac).rstrip(b"=").decode()
+    _signatures.add(signature.encode())
+    return f"{container}~{appid}~{port}~{signature}"
+
+
 def _forms():
     for secret in SECRETS:
         yield secret.encode()
@@ -54,4 +68,4 @@ FORMS = sorted(set(_forms()))
 
 def leaked(text):
     """The secrets in these bytes."""
-    return [form.decode() for form in FORMS if form in text]
+    return [form.decode() for form in (*FORMS, *sorted(_signatures)) if form in text]

@@ -380,22 +380,26 @@ class Control:
 
 # ---- a client ----
 
-def client_tls(certs):
-    """The TLS context of a client with the hub's client certificate."""
+def client_tls(certs, pair=None):
+    """The TLS context of a client with the hub's client certificate, or with a pair of files,
+    certificate and key (harness/certificates.py)."""
     frp = pathlib.Path(certs) / "frp"
     context = ssl.create_default_context(cafile=str(frp / "ca.crt"))
-    context.load_cert_chain(frp / "client.crt", frp / "client.key")
+    context.load_cert_chain(*(pair or (frp / "client.crt", frp / "client.key")))
     return context
 
 
 class FrpClient:
-    """frpc by hand, at a hub. Use it as a context manager."""
+    """frpc by hand, at a hub. Use it as a context manager. token: what it logs in with, or None;
+    certificate: a pair of files, or None for the one that all have."""
 
-    def __init__(self, hub, tls=True, mux=True, auth_token="", receive_buffer=None):
+    def __init__(self, hub, tls=True, mux=True, auth_token="", receive_buffer=None,
+                 token=SHARED_KEY, certificate=None):
         self.port = hub.ports["frp"]
-        self.context = client_tls(hub.certs) if tls else None
+        self.context = client_tls(hub.certs, certificate) if tls else None
         self.with_mux = mux
         self.auth_token = auth_token
+        self.token = token
         self.receive_buffer = receive_buffer
         self.mux = self.control = None
         self.run_id = ""
@@ -425,7 +429,8 @@ class FrpClient:
         now = int(time.time())
         fields = {"version": "0.61.1", "os": "linux", "arch": "amd64", "timestamp": now,
                   "privilege_key": privilege_key(self.auth_token, now),
-                  "metas": {"token": SHARED_KEY}, "pool_count": 0}
+                  "metas": {"token": self.token} if self.token is not None else None,
+                  "pool_count": 0}
         fields.update(changes)
         return {key: value for key, value in fields.items() if value is not None}
 
