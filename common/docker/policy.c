@@ -1,0 +1,256 @@
+#include "common/docker/policy.h"
+
+#include "common/docker/chars.h"
+#include "common/docker/reference.h"
+#include "common/docker/value.h"
+
+#include <stdio.h>
+
+static const char *check_container(struct str name)
+{
+    return docker_container_valid(name) ? NULL : "is not nc_app_ and 1 to 100 of a-z A-Z 0-9 _ . -";
+}
+
+static const char *check_image(struct str name)
+{
+    return docker_image_valid(name) ? NULL : "is neither an image reference nor an image id";
+}
+
+const struct docker_object docker_object_container = {"container", check_container, false};
+const struct docker_object docker_object_image = {"image", check_image, true};
+
+static int malformed(struct docker_verdict *v, const char *why)
+{
+    v->status = 400;
+    snprintf(v->why, sizeof(v->why), "%s", why);
+    return v->status;
+}
+
+static int refuse(struct docker_verdict *v, const char *why)
+{
+    v->status = 403;
+    snprintf(v->why, sizeof(v->why), "%s", why);
+    return v->status;
+}
+
+/* "parameter follow is not ..." */
+static int refuse_named(struct docker_verdict *v, const char *kind, struct str name,
+                        const char *why)
+{
+    v->status = 403;
+    snprintf(v->why, sizeof(v->why), "%s %.*s %s", kind, STR_ARG(name), why);
+    return v->status;
+}
+
+/* Takes the next segment off a rule's path. */
+static struct str pattern_next(const char **p)
+{
+    struct str part = {*p, strcspn(*p, "/")};
+    *p += part.n + ((*p)[part.n] == '/');
+    return part;
+}
+
+static unsigned pattern_count(const char *p)
+{
+    unsigned n = 0;
+    while (*p) {
+        pattern_next(&p);
+        n++;
+    }
+    return n;
+}
+
+/* Whether the path has the rule's segments; *first and *count are then the segments that {} covers. */
+static bool fits(const struct docker_rule *rule, const struct docker_call *call, unsigned *first,
+                 unsigned *count)
+{
+    unsigned at = 0;
+    *first = *count = 0;
+    for (const char *p = rule->path; *p;) {
+        struct str part = pattern_next(&p);
+        unsigned left = call->nsegments - at, behind = pattern_count(p);
+        if (left <= behind) {
+            return false;
+        }
+        if (str_eq(part, STR("{}"))) {
+            *first = at;
+            *count = rule->object->slashes ? left - behind : 1;
+            at += *count;
+        } else if (str_eq(part, docker_call_segment(call, at))) {
+            at++;
+        } else {
+            return false;
+        }
+    }
+    return at == call->nsegments;
+}
+
+/* Finds the rule and sets the call's object. *encoded: something is percent-encoded where no name stands
+ * that may be. */
+static const struct docker_rule *find(const struct docker_policy *policy, enum http_method method,
+                                      struct docker_call *call, bool *encoded)
+{
+    const struct docker_rule *rule = NULL;
+    unsigned first = 0, count = 0;
+    for (size_t i = 0; i < policy->count && !rule; i++) {
+        const struct docker_rule *r = &policy->rules[i];
+        if ((r->methods & DOCKER_METHOD(method)) && fits(r, call, &first, &count)) {
+            rule = r;
+        }
+    }
+    bool may = rule && rule->object && rule->object->slashes;
+    *encoded = false;
+    for (unsigned i = 0; i < call->nsegments; i++) {
+        bool inside = rule && i >= first && i - first < count;
+        *encoded |= call->segments[i].encoded && !(inside && may);
+    }
+    if (rule && count > 0) {
+        const struct docker_span *from = &call->segments[first].text;
+        const struct docker_span *to = &call->segments[first + count - 1].text;
+        call->object = (struct docker_span){from->at, (uint16_t)(to->at + to->n - from->at)};
+    }
+    return rule;
+}
+
+/* A segment that is a word of letters, as all of Docker's own are, and "..." for any other. */
+static struct str word(const struct docker_call *call, unsigned i)
+{
+    struct str s = docker_call_segment(call, i);
+    for (size_t k = 0; k < s.n; k++) {
+        if (!docker_lower(s.p[k]) && s.p[k] != '_') {
+            return STR("...");
+        }
+    }
+    return s.n <= 16 ? s : STR("...");
+}
+
+/* Names a call that no rule fits. */
+static void describe(struct docker_verdict *v, const struct http_request *request,
+                     const struct docker_call *call)
+{
+    unsigned n = call->nsegments;
+    struct str method = request->method_id == HTTP_METHOD_OTHER ? STR("...") : request->method;
+    struct str first = word(call, 0), last = n > 1 ? word(call, n - 1) : STR("");
+    const char *between = n > 2 ? "/.../" : n > 1 ? "/" : "";
+    snprintf(v->call, sizeof(v->call), "%.*s %.*s%s%.*s", STR_ARG(method), STR_ARG(first), between,
+             STR_ARG(last));
+}
+
+static const struct docker_param_rule *param_rule(const struct docker_rule *rule, struct str name)
+{
+    for (unsigned i = 0; i < DOCKER_RULE_PARAMS && rule->params[i].name; i++) {
+        if (str_eq(str_of(rule->params[i].name), name)) {
+            return &rule->params[i];
+        }
+    }
+    return NULL;
+}
+
+static int judge_params(const struct docker_rule *rule, const struct docker_call *call,
+                        struct docker_verdict *v)
+{
+    for (unsigned i = 0; i < call->nparams; i++) {
+        struct str name = docker_param_name(call, i), value = docker_param_value(call, i);
+        const struct docker_param_rule *param = param_rule(rule, name);
+        if (!param) {
+            return refuse_named(v, "parameter", name, "is not allowed");
+        }
+        const char *why = param->check(value);
+        if (why) {
+            return refuse_named(v, "parameter", name, why);
+        }
+        if (param->streams && docker_value_is_true(value)) {
+            v->answer = DOCKER_ANSWER_STREAM;
+        }
+    }
+    for (unsigned i = 0; i < DOCKER_RULE_PARAMS && rule->params[i].name; i++) {
+        struct str name = str_of(rule->params[i].name), unused;
+        if (rule->params[i].required && !docker_call_param(call, name, &unused)) {
+            return refuse_named(v, "parameter", name, "is missing");
+        }
+    }
+    return 0;
+}
+
+static bool base64url(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        if (!docker_alnum(s.p[i]) && s.p[i] != '-' && s.p[i] != '_' && s.p[i] != '=') {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The fields marked drop are looked at, too: naming one in Connection must not hide it from here. */
+static int judge_head(const struct docker_rule *rule, const struct http_request *request,
+                      struct docker_verdict *v)
+{
+    unsigned auths = 0;
+    switch (rule->body) {
+    case DOCKER_NO_BODY:
+        if (request->framing == HTTP_BODY_CHUNKED || request->length > 0) {
+            return refuse(v, "a body is not allowed");
+        }
+        break;
+    }
+    for (unsigned i = 0; i < request->nfields; i++) {
+        const struct http_field *f = &request->fields[i];
+        if (f->id == HTTP_EXPECT) {
+            return refuse(v, "Expect is not allowed");
+        }
+        if (f->id == HTTP_UPGRADE) {
+            return refuse(v, "Upgrade is not allowed");
+        }
+        if (!rule->registry_auth || !str_eq_nocase(f->name, STR("X-Registry-Auth"))) {
+            continue;
+        }
+        if (++auths > 1) {
+            return refuse(v, "X-Registry-Auth is given twice");
+        }
+        if (f->value.n == 0 || f->value.n > DOCKER_REGISTRY_AUTH_MAX || !base64url(f->value)) {
+            return refuse(v, "X-Registry-Auth is not base64url, or too long");
+        }
+    }
+    return 0;
+}
+
+int docker_judge(const struct docker_policy *policy, const struct http_request *request,
+                 struct str target, struct docker_call *call, struct docker_verdict *verdict)
+{
+    const char *why;
+    bool encoded;
+    *verdict = (struct docker_verdict){0};
+    if (docker_call_read(call, target, policy->version_max, &why) < 0) {
+        return malformed(verdict, why);
+    }
+    if (request->absolute) {
+        return malformed(verdict, "target is not a path");
+    }
+    const struct docker_rule *rule = find(policy, request->method_id, call, &encoded);
+    if (encoded) {
+        return malformed(verdict, "percent-encoding outside of an image's name");
+    }
+    if (!rule) {
+        describe(verdict, request, call);
+        return refuse(verdict, "not an allowed call");
+    }
+    snprintf(verdict->call, sizeof(verdict->call), "%s", rule->name);
+    verdict->answer = rule->answer;
+    why = rule->object ? rule->object->check(docker_call_object(call)) : NULL;
+    if (why) {
+        return refuse_named(verdict, rule->object->what, STR("name"), why);
+    }
+    if (judge_params(rule, call, verdict)) {
+        return verdict->status;
+    }
+    why = rule->also ? rule->also(call) : NULL;
+    if (why) {
+        return refuse(verdict, why);
+    }
+    if (judge_head(rule, request, verdict)) {
+        return verdict->status;
+    }
+    call->rule = rule;
+    return 0;
+}
