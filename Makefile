@@ -1,6 +1,6 @@
 # Builds the programs and runs everything that judges them; `make help` lists the targets.
 #
-# A source file is found by its folder: common/*/*.c is the shared library, hub/*.c and
+# A source file is found by its folder: common/*/*.c is the shared library, hub/*.c hub/*/*.c and
 # tunnel-client/*.c are the programs, tests/unit/test_*.c and tests/fuzz/fuzz_*.c one program each.
 # BUILD= names the folder of a variant (make BUILD=build/asan SANITIZE=address,undefined).
 
@@ -36,7 +36,7 @@ TEST_LIBS  = $(eval TEST_LIBS := $(shell pkg-config --libs $(PKGS_TEST)))$(TEST_
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 
 COMMON_OBJ := $(call obj,$(wildcard common/*/*.c))
-HUB_OBJ    := $(call obj,$(filter-out hub/main.c,$(wildcard hub/*.c)))
+HUB_OBJ    := $(call obj,$(filter-out hub/main.c,$(wildcard hub/*.c hub/*/*.c)))
 CLIENT_OBJ := $(call obj,$(filter-out tunnel-client/main.c,$(wildcard tunnel-client/*.c)))
 PROGRAMS   := $(BUILD)/harp-hub $(BUILD)/harp-tunnel-client
 UNIT       := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
@@ -89,9 +89,9 @@ FUZZ_SECONDS ?= 30
 FUZZ_BUILD   ?= build/fuzzing
 JOBS         ?= $(shell nproc)
 CLANG        ?= clang
-C_FILES       = $(wildcard common/*/*.c hub/*.c tunnel-client/*.c socket-filter/*.c \
+C_FILES       = $(wildcard common/*/*.c hub/*.c hub/*/*.c tunnel-client/*.c socket-filter/*.c \
                 tests/unit/*.c tests/fuzz/*.c tests/bench/*.c)
-H_FILES       = $(wildcard common/*/*.h hub/*.h tunnel-client/*.h socket-filter/*.h \
+H_FILES       = $(wildcard common/*/*.h hub/*.h hub/*/*.h tunnel-client/*.h socket-filter/*.h \
                 tests/unit/*.h tests/fuzz/*.h tests/bench/*.h)
 SHELL_FILES   = $(wildcard .ci/run tests/*.sh tests/*/*.sh deploy/*.sh deploy/*/*.sh)
 

@@ -8,8 +8,8 @@
 #include "common/crypto/secret.h"
 #include "common/http/head.h"
 #include "common/loop/loop.h"
-#include "hub/rewrite.h"
-#include "hub/settings.h"
+#include "hub/client/rewrite.h"
+#include "hub/settings/settings.h"
 
 struct admin;
 struct bans;

@@ -10,15 +10,15 @@
 
 #include "common/log/log.h"
 #include "common/loop/resolver.h"
-#include "hub/admin.h"
-#include "hub/bans.h"
-#include "hub/command.h"
-#include "hub/exapps.h"
-#include "hub/frontend.h"
+#include "hub/admin/admin.h"
+#include "hub/access/bans.h"
+#include "hub/command/command.h"
+#include "hub/access/exapps.h"
+#include "hub/client/frontend.h"
 #include "hub/hub.h"
-#include "hub/nextcloud.h"
-#include "hub/sessions.h"
-#include "hub/tunnels.h"
+#include "hub/access/nextcloud.h"
+#include "hub/access/sessions.h"
+#include "hub/tunnel/tunnels.h"
 
 enum { STOP_POLL_MS = 20, SIGNALS = 3 };
 

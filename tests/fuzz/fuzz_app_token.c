@@ -2,7 +2,7 @@
  * input, as container and app, a token can be made or not; with a byte changed it is none. */
 #include <stdlib.h>
 
-#include "hub/app_token.h"
+#include "hub/tunnel/app_token.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -2,7 +2,7 @@
  * not trusted. The first byte tells whether it is. */
 #include <stdlib.h>
 
-#include "hub/client_address.h"
+#include "hub/access/client_address.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

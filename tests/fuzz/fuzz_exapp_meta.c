@@ -2,7 +2,7 @@
  * all limits; and its routes, as patterns, compile or not and then judge a path in bounded steps. */
 #include <stdlib.h>
 
-#include "hub/exapp.h"
+#include "hub/access/exapp.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

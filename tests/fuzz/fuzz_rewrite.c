@@ -2,7 +2,7 @@
  * without a field the client may not set, and with nothing of its own lost or changed. */
 #include <stdlib.h>
 
-#include "hub/rewrite.h"
+#include "hub/client/rewrite.h"
 
 #define REQUIRE(x)                                                                                 \
     do {                                                                                           \

@@ -2,8 +2,8 @@
  * of all its decodings, and is split without a byte changed. */
 #include <stdlib.h>
 
-#include "hub/exapp_meta.h"
-#include "hub/target.h"
+#include "hub/access/exapp_meta.h"
+#include "hub/access/target.h"
 
 #define REQUIRE(x)                                                                                 \
     do {                                                                                           \

@@ -1,5 +1,5 @@
 /* certs_bench.h - what the tests of the tunnel's certificates work on: an empty folder of the test's
- * own, hub/certs.h opened in it, and what it told.
+ * own, hub/tunnel/certs.h opened in it, and what it told.
  *
  * The bench belongs to the fixture: bench_set_up makes it and its folder, bench_tear_down frees it and
  * removes all files. A file that cannot be used as asked fails the running test.
@@ -7,8 +7,8 @@
 #ifndef HARP_UNIT_CERTS_BENCH_H
 #define HARP_UNIT_CERTS_BENCH_H
 
-#include "hub/certs.h"
-#include "hub/certs_files.h"
+#include "hub/tunnel/certs.h"
+#include "hub/tunnel/certs_files.h"
 
 enum { BENCH_FILE_MAX = 8192 };
 

@@ -1,9 +1,9 @@
 /* nextcloud_stub.h - Nextcloud's part as a test plays it: for a test program that includes this, in
- * place of hub/nextcloud.c. Questions are kept; the test answers them when it likes. */
+ * place of hub/access/nextcloud.c. Questions are kept; the test answers them when it likes. */
 #ifndef HARP_TEST_NEXTCLOUD_STUB_H
 #define HARP_TEST_NEXTCLOUD_STUB_H
 
-#include "hub/nextcloud.h"
+#include "hub/access/nextcloud.h"
 
 enum { STUB_CALLS = 64 };
 

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-#include "hub/addresses.h"
+#include "hub/client/addresses.h"
 
 static struct ip_addr ip(const char *text)
 {

@@ -9,8 +9,8 @@
 
 #include <stdlib.h>
 
-#include "hub/admin_api.h"
-#include "hub/admin_bans.h"
+#include "hub/admin/admin_api.h"
+#include "hub/admin/admin_bans.h"
 
 #define LOCAL "Host: localhost\r\n"
 

@@ -12,7 +12,7 @@
 
 #include "common/base/buf.h"
 #include "common/json/json.h"
-#include "hub/admin_bans.h"
+#include "hub/admin/admin_bans.h"
 
 struct bans {
     struct ban *row;

@@ -6,7 +6,7 @@
 #include <cmocka.h>
 
 #include "common/http/head.h"
-#include "hub/answer.h"
+#include "hub/client/answer.h"
 
 static struct http_response res;
 static char written[ANSWER_MAX]; /* what res points into */

@@ -1,6 +1,6 @@
 /* Tokens of one ExApp: written in one way only, worth nothing once a byte differs; and the names of
  * certificates. */
-#include "hub/app_token.h"
+#include "hub/tunnel/app_token.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

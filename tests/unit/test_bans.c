@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "common/log/log.h"
-#include "hub/bans.h"
+#include "hub/access/bans.h"
 
 static struct ip_addr ip(const char *text)
 {

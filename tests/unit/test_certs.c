@@ -1,5 +1,5 @@
 /* The tunnel's certificate folder: first start, later starts, HaRP's folder, renewal, the place. */
-#include "hub/certs.h"
+#include "hub/tunnel/certs.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 /* The tunnel's certificate folder when it is not whole: files that are missing or do not belong
  * together, a hub that was stopped while it wrote, several that write at once. */
-#include "hub/certs.h"
+#include "hub/tunnel/certs.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-#include "hub/client_address.h"
+#include "hub/access/client_address.h"
 
 /* The address for a request from `peer` with these field lines, where 10/8 and 2001:db8:aa::/48 are
  * trusted. */

@@ -13,9 +13,9 @@
 #include <unistd.h>
 
 #include "common/loop/resolver.h"
-#include "hub/frontend.h"
+#include "hub/client/frontend.h"
 #include "hub/hub.h"
-#include "hub/tunnel_impl.h"
+#include "hub/tunnel/tunnel_impl.h"
 
 #define GET "GET /exapps/a/x HTTP/1.1\r\nHost: h\r\n\r\n"
 

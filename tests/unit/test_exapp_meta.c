@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-#include "hub/exapp_meta.h"
+#include "hub/access/exapp_meta.h"
 
 #define GOOD                                                                                       \
     "\"exapp_token\":\"tok\",\"exapp_version\":\"1.0\",\"host\":\"127.0.0.1\",\"port\":23000"

@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "common/base/buf.h"
-#include "hub/exapps.h"
+#include "hub/access/exapps.h"
 #include "hub/hub.h"
 #include "nextcloud_stub.h"
 

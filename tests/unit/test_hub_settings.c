@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "hub/settings.h"
+#include "hub/settings/settings.h"
 
 /* Words for functions that take what main gets, where C has no const. */
 #define WORDS(...) ((char *const *)(const char *const[]){__VA_ARGS__, NULL})

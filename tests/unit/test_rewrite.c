@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-#include "hub/rewrite.h"
+#include "hub/client/rewrite.h"
 
 #define OWN                                                                                        \
     "EX-APP-ID: App\r\nEX-APP-VERSION: 1.2\r\nAUTHORIZATION-APP-API: OnQ=\r\nAA-VERSION: 32\r\n"

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-#include "hub/routes.h"
+#include "hub/access/routes.h"
 
 static struct route_matcher *matcher;
 

@@ -6,7 +6,7 @@
 #include <cmocka.h>
 
 #include "hub/hub.h"
-#include "hub/sessions.h"
+#include "hub/access/sessions.h"
 #include "nextcloud_stub.h"
 
 #define PHRASE "oc_sessionPassphrase=p1"

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-#include "hub/target.h"
+#include "hub/access/target.h"
 
 /* A literal that may hold NUL bytes. */
 #define LIT(s) s, sizeof(s) - 1

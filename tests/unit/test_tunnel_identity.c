@@ -6,8 +6,8 @@
 
 #include <cmocka.h>
 
-#include "hub/certs.h"
-#include "hub/tunnel_impl.h"
+#include "hub/tunnel/certs.h"
+#include "hub/tunnel/tunnel_impl.h"
 
 #define KEY "some_very_secure_password"
 #define A "nc_app_a"

@@ -13,7 +13,7 @@
 #define HARP_UNIT_TLS_SHAKE_H
 
 #include "common/crypto/tls.h"
-#include "hub/certs_make.h"
+#include "hub/tunnel/certs_make.h"
 
 /* Fixture functions of cmocka, for the whole group. */
 int shake_set_up(void **state);

@@ -1,0 +1,93 @@
+#include "hub/client/answer.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+const char *answer_words(int status)
+{
+    static const struct {
+        int status;
+        const char *words;
+    } table[] = {
+        {200, "OK"},
+        {204, "No Content"},
+        {400, "Bad Request"},
+        {401, "Unauthorized"},
+        {403, "Forbidden"},
+        {404, "Not Found"},
+        {405, "Method Not Allowed"},
+        {408, "Request Timeout"},
+        {413, "Content Too Large"},
+        {414, "URI Too Long"},
+        {417, "Expectation Failed"},
+        {431, "Request Header Fields Too Large"},
+        {501, "Not Implemented"},
+        {502, "Bad Gateway"},
+        {503, "Service Unavailable"},
+        {504, "Gateway Timeout"},
+        {505, "HTTP Version Not Supported"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+        if (table[i].status == status) {
+            return table[i].words;
+        }
+    }
+    return "Error";
+}
+
+const char *hop_name(enum hop hop)
+{
+    static const char *const names[] = {"", "hub", "Nextcloud", "tunnel", "ExApp"};
+    return names[hop];
+}
+
+/* Appends what fits; all fits, as the parts are bounded. */
+static size_t add(char *out, size_t cap, size_t n, const char *fmt, ...) PRINTF_LIKE(4, 5);
+
+static size_t add(char *out, size_t cap, size_t n, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    int len = vsnprintf(out + n, cap - n, fmt, args);
+    va_end(args);
+    return MIN(n + (size_t)MAX(len, 0), cap - 1);
+}
+
+static size_t body_write(char *out, size_t cap, const struct answer *a)
+{
+    size_t n = 0;
+    if (a->json) {
+        return add(out, cap, n, "%s", a->json);
+    }
+    if (a->words) {
+        n = add(out, cap, n, "%s\n", a->words);
+    } else {
+        n = add(out, cap, n, "%d %s%s\n", a->status, answer_words(a->status),
+                a->status == 503 ? " (HaRP)" : "");
+    }
+    if (a->hop != HOP_NONE) {
+        n = add(out, cap, n, "hop: %s\n", hop_name(a->hop));
+    }
+    if (a->why && a->why[0]) {
+        n = add(out, cap, n, "reason: %.300s\n", a->why);
+    }
+    return n;
+}
+
+size_t answer_write(char out[ANSWER_MAX], const struct answer *a)
+{
+    char body[512];
+    size_t n = body_write(body, sizeof(body), a);
+    size_t len = add(out, ANSWER_MAX, 0, "HTTP/1.1 %d %s\r\n", a->status, answer_words(a->status));
+    if (a->status != 204) {
+        len = add(out, ANSWER_MAX, len, "Content-Type: %s\r\nContent-Length: %zu\r\n",
+                  a->json ? "application/json; charset=utf-8" : "text/plain", n);
+    }
+    if (a->allow) {
+        len = add(out, ANSWER_MAX, len, "Allow: %s\r\n", a->allow);
+    }
+    if (a->close || a->keep_alive) {
+        len = add(out, ANSWER_MAX, len, "Connection: %s\r\n", a->close ? "close" : "keep-alive");
+    }
+    return add(out, ANSWER_MAX, len, "\r\n%s", a->head || a->status == 204 ? "" : body);
+}

@@ -1,0 +1,39 @@
+/* frontend.h - the public listeners (8780 HTTP, 8781 HTTPS) and the connections they accepted.
+ *
+ * Owns the listeners, the TLS context and all client connections until each ends (client.c) or
+ * becomes a relay of upgraded bytes. Limits: connections in all and per address (IPv6 by /64;
+ * trusted proxies are exempt from the latter).
+ */
+#ifndef HARP_HUB_FRONTEND_H
+#define HARP_HUB_FRONTEND_H
+
+#include <openssl/ssl.h>
+
+#include "common/config/listen.h"
+#include "common/stream/listener.h"
+#include "hub/client/addresses.h"
+#include "hub/client/client.h"
+
+struct hub;
+
+struct frontend {
+    struct hub *hub;
+    struct listener *http, *https;
+    SSL_CTX *tls;
+    struct client clients;  /* head of the ring */
+    struct client upgraded; /* head of the ring of relays */
+    unsigned count;         /* both rings */
+    unsigned max;
+    struct addresses *addresses;
+    struct listen_addr http_at, https_at;
+};
+
+/* Opens the listeners. NULL: err says why. */
+struct frontend *frontend_start(struct hub *hub, char *err, size_t errlen) MUST_CHECK;
+/* Reads cert.pem again; keeps the old one, and says so, when the new one can't be used. */
+void frontend_reload(struct frontend *f);
+/* Accepts nothing more; idle connections end, running exchanges finish. */
+void frontend_stop(struct frontend *f);
+void frontend_free(struct frontend *f);
+
+#endif

@@ -1,0 +1,160 @@
+#include "hub/client/rewrite.h"
+
+#include <stdio.h>
+
+/* Writes until it is full, then only remembers that. */
+struct writer {
+    char *p, *end;
+    bool full;
+};
+
+static void put(struct writer *w, struct str s)
+{
+    if ((size_t)(w->end - w->p) < s.n) {
+        w->full = true;
+        return;
+    }
+    if (s.n > 0) {
+        memcpy(w->p, s.p, s.n);
+        w->p += s.n;
+    }
+}
+
+static void put_field(struct writer *w, struct str name, struct str value)
+{
+    put(w, name);
+    put(w, STR(": "));
+    put(w, value);
+    put(w, STR("\r\n"));
+}
+
+static size_t finish(const struct writer *w, const char *start)
+{
+    return w->full ? 0 : (size_t)(w->p - start);
+}
+
+/* What AppAPI tells the app by itself. Connection can't take it away: whoever names these fields there
+ * has the shared key. */
+static bool appapi_field(uint8_t id)
+{
+    return id == HTTP_AUTHORIZATION_APP_API || id == HTTP_EX_APP_HOST || id == HTTP_EX_APP_PORT;
+}
+
+/* Cookies that are a Nextcloud session or a way to get one. */
+static bool session_cookie(struct str pair)
+{
+    static const char *const names[] = {"oc_sessionPassphrase", "nc_username", "nc_token",
+                                        "nc_session_id"};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        size_t n = strlen(names[i]);
+        if (pair.n > n && memcmp(pair.p, names[i], n) == 0 && pair.p[n] == '=') {
+            return true;
+        }
+    }
+    /* The PHP session's cookie is named by the instance id: "oc" and ten letters or digits. */
+    return pair.n > 13 && pair.p[0] == 'o' && pair.p[1] == 'c' && pair.p[12] == '=';
+}
+
+static void put_cookies(struct writer *w, const struct http_field *f)
+{
+    const char *p = f->value.p, *end = p + f->value.n;
+    bool first = true;
+    while (p < end) {
+        const char *semi = memchr(p, ';', (size_t)(end - p));
+        struct str pair = {p, (size_t)((semi ? semi : end) - p)};
+        p = semi ? semi + 1 : end;
+        while (pair.n > 0 && (*pair.p == ' ' || *pair.p == '\t')) {
+            pair.p++;
+            pair.n--;
+        }
+        if (pair.n > 0 && !session_cookie(pair)) {
+            put(w, first ? f->name : STR("; "));
+            put(w, first ? STR(": ") : STR(""));
+            put(w, pair);
+            first = false;
+        }
+    }
+    put(w, first ? STR("") : STR("\r\n"));
+}
+
+size_t rewrite_request(char *out, size_t cap, const struct http_request *r,
+                       const struct rewrite_app *app)
+{
+    struct writer w = {out, out + cap, false};
+    put(&w, r->method);
+    put(&w, app->slash ? STR(" /") : STR(" "));
+    put(&w, app->path);
+    put(&w, STR(" HTTP/1.1\r\n"));
+    if (r->absolute) {
+        put_field(&w, STR("Host"), r->authority);
+    } else if (r->authority.n == 0) {
+        put(&w, STR("Host: localhost\r\n")); /* HTTP/1.0 needs none, what is sent on does */
+    }
+    for (unsigned i = 0; i < r->nfields; i++) {
+        const struct http_field *f = &r->fields[i];
+        bool own = app->appapi && appapi_field(f->id);
+        if ((f->drop || http_name_is_hub(f->id)) && !own) {
+            continue;
+        }
+        if (app->strip_credentials && f->id == HTTP_AUTHORIZATION) {
+            continue;
+        }
+        if (app->strip_credentials && f->id == HTTP_COOKIE) {
+            put_cookies(&w, f);
+            continue;
+        }
+        put_field(&w, f->name, f->value);
+    }
+    put_field(&w, STR("EX-APP-ID"), app->id);
+    put_field(&w, STR("EX-APP-VERSION"), app->version);
+    if (!app->appapi) {
+        put_field(&w, STR("AUTHORIZATION-APP-API"), app->authorization);
+    }
+    put(&w, STR("AA-VERSION: 32\r\n"));
+    if (r->framing == HTTP_BODY_CHUNKED) {
+        put(&w, STR("Transfer-Encoding: chunked\r\n"));
+    }
+    put(&w, r->upgrade ? STR("Connection: upgrade\r\n\r\n") : STR("\r\n"));
+    return finish(&w, out);
+}
+
+size_t rewrite_response(char *out, size_t cap, const struct http_response *r,
+                        const struct rewrite_reply *reply)
+{
+    struct writer w = {out, out + cap, false};
+    char line[32];
+    int n = snprintf(line, sizeof(line), "HTTP/1.1 %u ", r->status);
+    put(&w, (struct str){line, (size_t)n});
+    put(&w, r->reason);
+    put(&w, STR("\r\n"));
+    for (unsigned i = 0; i < r->nfields; i++) {
+        const struct http_field *f = &r->fields[i];
+        if (!f->drop) {
+            put_field(&w, f->name, f->value);
+        }
+    }
+    if (reply->chunked) {
+        put(&w, STR("Transfer-Encoding: chunked\r\n"));
+    }
+    if (r->upgrade) {
+        put(&w, STR("Connection: upgrade\r\n"));
+    } else if (reply->close) {
+        put(&w, STR("Connection: close\r\n"));
+    } else if (reply->keep_alive) {
+        put(&w, STR("Connection: keep-alive\r\n"));
+    }
+    put(&w, STR("\r\n"));
+    return finish(&w, out);
+}
+
+size_t rewrite_trailers(char *out, size_t cap, const struct http_field *fields, unsigned n)
+{
+    struct writer w = {out, out + cap, false};
+    for (unsigned i = 0; i < n; i++) {
+        if (!fields[i].drop && !http_name_is_hub(fields[i].id)) {
+            put_field(&w, fields[i].name, fields[i].value);
+        }
+    }
+    put(&w, STR("\r\n"));
+    return finish(&w, out);
+}

@@ -1,0 +1,140 @@
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/crypto/tls.h"
+#include "hub/tunnel/tunnel_impl.h"
+
+static void certs_log(void *arg, enum certs_level level, const char *text)
+{
+    struct hub *hub = arg;
+    LOG_AT(hub->log, level == CERTS_WARNING ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO, "certs", 0, "%s",
+           text);
+}
+
+static SSL_CTX *tunnel_tls(struct hub *hub, struct certs *certs, char *err, size_t errlen)
+{
+    struct tls_report report = {0};
+    if (certs_open(certs, hub->settings.certs_dir, (int)hub->settings.frp_cert_validity_days,
+                   certs_log, hub, err, errlen) < 0) {
+        return NULL;
+    }
+    SSL_CTX *ctx = tls_server_tunnel(certs->server_crt, certs->server_key, certs->ca_crt, &report);
+    if (!ctx) {
+        snprintf(err, errlen, "%s", report.error);
+    } else if (report.warning[0]) {
+        log_warning(hub->log, "tunnel", 0, "%s", report.warning);
+    }
+    return ctx;
+}
+
+static struct listener *open_listener(struct tunnels *ts, char *err, size_t errlen)
+{
+    const struct listen_addr *at = &ts->hub->settings.frp_address;
+    char why[256], text[LISTEN_TEXT_MAX];
+    struct sock_addr a;
+    memset(&a, 0, sizeof(a));
+    a.len = listen_sockaddr(at, &a.sa);
+    struct listener *ls =
+        listener_open(&ts->hub->loop, &a, "tunnel", tunnel_conn_accepted, ts, why, sizeof(why));
+    if (!ls) {
+        snprintf(err, errlen, "HP_FRP_ADDRESS: %s", why);
+    } else {
+        log_info(ts->hub->log, "tunnel", 0, "listening at %s (HP_FRP_ADDRESS)%s",
+                 listen_format(at, text), ts->tls ? "" : ", without TLS");
+    }
+    return ls;
+}
+
+struct tunnels *tunnels_start(struct hub *hub, char *err, size_t errlen)
+{
+    struct tunnels *ts = xcalloc(1, sizeof(*ts));
+    ts->hub = hub;
+    tunnel_link_init(&ts->conns);
+    tunnel_link_init(&ts->sessions);
+    log_limit_init(&ts->refused, TUNNEL_REFUSED_LINES, TUNNEL_REFUSED_LINES_MS);
+    ts->addresses = addresses_new();
+    if (!ts->addresses) {
+        snprintf(err, errlen, "no random bytes to be had");
+        goto fail;
+    }
+    if (hub->settings.frp_disable_tls) {
+        log_warning(hub->log, "tunnel", 0,
+                    "tunnels run without TLS: anyone on the way can read and change what passes");
+        if (hub->settings.frp_accept_shared_key == FRP_ACCEPT_NONE) {
+            log_warning(hub->log, "tunnel", 0,
+                        "no Docker engine can log in: without TLS it has no certificate, and "
+                        "HP_FRP_ACCEPT_SHARED_KEY=none refuses the shared key");
+        }
+    } else {
+        ts->tls = tunnel_tls(hub, &ts->certs, err, errlen);
+        if (!ts->tls) {
+            goto fail;
+        }
+    }
+    if (hub->settings.frp_address.kind != LISTEN_OFF) {
+        ts->listener = open_listener(ts, err, errlen);
+        if (!ts->listener) {
+            goto fail;
+        }
+    }
+    return ts;
+fail:
+    tunnels_free(ts);
+    return NULL;
+}
+
+void tunnels_stop_accepting(struct tunnels *ts)
+{
+    ts->stopped = true;
+    if (ts->listener) {
+        listener_close(ts->listener);
+        ts->listener = NULL;
+    }
+}
+
+void tunnels_free(struct tunnels *ts)
+{
+    if (!ts) {
+        return;
+    }
+    tunnels_stop_accepting(ts);
+    while (ts->sessions.next != &ts->sessions) {
+        tunnel_end(CONTAINER_OF(ts->sessions.next, struct tunnel, link), "the hub ends");
+    }
+    while (ts->conns.next != &ts->conns) {
+        tunnel_conn_end(CONTAINER_OF(ts->conns.next, struct tunnel_conn, link), "the hub ends");
+    }
+    log_limit_flush(&ts->refused, ts->hub->log, LOG_LEVEL_WARNING, "tunnel");
+    SSL_CTX_free(ts->tls);
+    addresses_free(ts->addresses);
+    free(ts);
+}
+
+const struct certs *tunnels_certs(const struct tunnels *ts)
+{
+    return ts->tls ? &ts->certs : NULL;
+}
+
+struct tunnel *tunnels_find(struct tunnels *ts, uint16_t port)
+{
+    return port >= TUNNEL_APP_FIRST && port <= TUNNEL_ENGINE_LAST
+               ? ts->ports[port - TUNNEL_APP_FIRST]
+               : NULL;
+}
+
+void tunnel_describe(const struct tunnel *t, struct tunnel_info *info)
+{
+    *info = (struct tunnel_info){
+        .name = t->name, .port = t->port, .addr = t->addr, .since = t->since, .kind = t->who.kind};
+}
+
+bool tunnel_serves(const struct tunnel *t, const char *appid)
+{
+    return t->who.kind != TUNNEL_KIND_APP || str_eq_nocase(str_of(t->who.app.appid), str_of(appid));
+}
+
+uint64_t tunnel_generation(const struct tunnel *t)
+{
+    return t->generation;
+}
