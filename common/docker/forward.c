@@ -1,33 +1,16 @@
 #include "common/docker/forward.h"
 
+#include "common/base/writer.h"
 #include "common/docker/chars.h"
 #include "common/json/json.h"
 
 #include <stdio.h>
 
-/* Writes until it is full, then only remembers that. */
-struct writer {
-    char *p, *end;
-    bool full;
-};
-
-static void put(struct writer *w, struct str s)
-{
-    if ((size_t)(w->end - w->p) < s.n) {
-        w->full = true;
-        return;
-    }
-    if (s.n > 0) {
-        memcpy(w->p, s.p, s.n);
-        w->p += s.n;
-    }
-}
-
 static void put_version(struct writer *w, unsigned minor)
 {
     char text[16];
     int n = snprintf(text, sizeof(text), "/v1.%u", minor);
-    put(w, (struct str){text, (size_t)n});
+    writer_put(w, (struct str){text, (size_t)n});
 }
 
 static void put_value(struct writer *w, struct str value)
@@ -36,9 +19,9 @@ static void put_value(struct writer *w, struct str value)
     for (size_t i = 0; i < value.n; i++) {
         unsigned char c = (unsigned char)value.p[i];
         if (docker_unreserved(value.p[i])) {
-            put(w, (struct str){value.p + i, 1});
+            writer_put(w, (struct str){value.p + i, 1});
         } else {
-            put(w, (struct str){(const char[]){'%', digits[c >> 4], digits[c & 15]}, 3});
+            writer_put(w, (struct str){(const char[]){'%', digits[c >> 4], digits[c & 15]}, 3});
         }
     }
 }
@@ -50,10 +33,10 @@ static void put_field(struct writer *w, const struct http_request *request, stru
         const struct http_field *f = &request->fields[i];
         if (str_eq_nocase(f->name, name)) {
             if (!f->drop) {
-                put(w, name);
-                put(w, STR(": "));
-                put(w, f->value);
-                put(w, STR("\r\n"));
+                writer_put(w, name);
+                writer_put(w, STR(": "));
+                writer_put(w, f->value);
+                writer_put(w, STR("\r\n"));
             }
             return;
         }
@@ -67,19 +50,19 @@ size_t docker_forward_request(char *out, size_t cap, const struct docker_call *c
     if (!call->rule) {
         return 0;
     }
-    put(&w, request->method);
-    put(&w, STR(" "));
+    writer_put(&w, request->method);
+    writer_put(&w, STR(" "));
     if (call->version) {
         put_version(&w, call->version);
     }
-    put(&w, docker_call_path(call));
+    writer_put(&w, docker_call_path(call));
     for (unsigned i = 0; i < call->nparams; i++) {
-        put(&w, i ? STR("&") : STR("?"));
-        put(&w, docker_param_name(call, i));
-        put(&w, STR("="));
+        writer_put(&w, i ? STR("&") : STR("?"));
+        writer_put(&w, docker_param_name(call, i));
+        writer_put(&w, STR("="));
         put_value(&w, docker_param_value(call, i));
     }
-    put(&w, STR(" HTTP/1.1\r\nHost: docker\r\n"));
+    writer_put(&w, STR(" HTTP/1.1\r\nHost: docker\r\n"));
     put_field(&w, request, STR("Accept"));
     put_field(&w, request, STR("User-Agent"));
     if (call->rule->registry_auth) {
@@ -87,9 +70,9 @@ size_t docker_forward_request(char *out, size_t cap, const struct docker_call *c
     }
     /* Said for methods that could have a body (RFC 9110 8.6). */
     if (request->method_id != HTTP_GET && request->method_id != HTTP_HEAD) {
-        put(&w, STR("Content-Length: 0\r\n"));
+        writer_put(&w, STR("Content-Length: 0\r\n"));
     }
-    put(&w, STR("Connection: close\r\n\r\n"));
+    writer_put(&w, STR("Connection: close\r\n\r\n"));
     return w.full ? 0 : (size_t)(w.p - out);
 }
 

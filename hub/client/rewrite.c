@@ -2,35 +2,14 @@
 
 #include <stdio.h>
 
-/* Writes until it is full, then only remembers that. */
-struct writer {
-    char *p, *end;
-    bool full;
-};
-
-static void put(struct writer *w, struct str s)
-{
-    if ((size_t)(w->end - w->p) < s.n) {
-        w->full = true;
-        return;
-    }
-    if (s.n > 0) {
-        memcpy(w->p, s.p, s.n);
-        w->p += s.n;
-    }
-}
+#include "common/base/writer.h"
 
 static void put_field(struct writer *w, struct str name, struct str value)
 {
-    put(w, name);
-    put(w, STR(": "));
-    put(w, value);
-    put(w, STR("\r\n"));
-}
-
-static size_t finish(const struct writer *w, const char *start)
-{
-    return w->full ? 0 : (size_t)(w->p - start);
+    writer_put(w, name);
+    writer_put(w, STR(": "));
+    writer_put(w, value);
+    writer_put(w, STR("\r\n"));
 }
 
 /* What AppAPI tells the app by itself. Connection can't take it away: whoever names these fields there
@@ -68,27 +47,27 @@ static void put_cookies(struct writer *w, const struct http_field *f)
             pair.n--;
         }
         if (pair.n > 0 && !session_cookie(pair)) {
-            put(w, first ? f->name : STR("; "));
-            put(w, first ? STR(": ") : STR(""));
-            put(w, pair);
+            writer_put(w, first ? f->name : STR("; "));
+            writer_put(w, first ? STR(": ") : STR(""));
+            writer_put(w, pair);
             first = false;
         }
     }
-    put(w, first ? STR("") : STR("\r\n"));
+    writer_put(w, first ? STR("") : STR("\r\n"));
 }
 
 size_t rewrite_request(char *out, size_t cap, const struct http_request *r,
                        const struct rewrite_app *app)
 {
     struct writer w = {out, out + cap, false};
-    put(&w, r->method);
-    put(&w, app->slash ? STR(" /") : STR(" "));
-    put(&w, app->path);
-    put(&w, STR(" HTTP/1.1\r\n"));
+    writer_put(&w, r->method);
+    writer_put(&w, app->slash ? STR(" /") : STR(" "));
+    writer_put(&w, app->path);
+    writer_put(&w, STR(" HTTP/1.1\r\n"));
     if (r->absolute) {
         put_field(&w, STR("Host"), r->authority);
     } else if (r->authority.n == 0) {
-        put(&w, STR("Host: localhost\r\n")); /* HTTP/1.0 needs none, what is sent on does */
+        writer_put(&w, STR("Host: localhost\r\n")); /* HTTP/1.0 needs none, what is sent on does */
     }
     for (unsigned i = 0; i < r->nfields; i++) {
         const struct http_field *f = &r->fields[i];
@@ -110,12 +89,12 @@ size_t rewrite_request(char *out, size_t cap, const struct http_request *r,
     if (!app->appapi) {
         put_field(&w, STR("AUTHORIZATION-APP-API"), app->authorization);
     }
-    put(&w, STR("AA-VERSION: 32\r\n"));
+    writer_put(&w, STR("AA-VERSION: 32\r\n"));
     if (r->framing == HTTP_BODY_CHUNKED) {
-        put(&w, STR("Transfer-Encoding: chunked\r\n"));
+        writer_put(&w, STR("Transfer-Encoding: chunked\r\n"));
     }
-    put(&w, r->upgrade ? STR("Connection: upgrade\r\n\r\n") : STR("\r\n"));
-    return finish(&w, out);
+    writer_put(&w, r->upgrade ? STR("Connection: upgrade\r\n\r\n") : STR("\r\n"));
+    return writer_end(&w, out);
 }
 
 size_t rewrite_response(char *out, size_t cap, const struct http_response *r,
@@ -124,9 +103,9 @@ size_t rewrite_response(char *out, size_t cap, const struct http_response *r,
     struct writer w = {out, out + cap, false};
     char line[32];
     int n = snprintf(line, sizeof(line), "HTTP/1.1 %u ", r->status);
-    put(&w, (struct str){line, (size_t)n});
-    put(&w, r->reason);
-    put(&w, STR("\r\n"));
+    writer_put(&w, (struct str){line, (size_t)n});
+    writer_put(&w, r->reason);
+    writer_put(&w, STR("\r\n"));
     for (unsigned i = 0; i < r->nfields; i++) {
         const struct http_field *f = &r->fields[i];
         if (!f->drop) {
@@ -134,17 +113,17 @@ size_t rewrite_response(char *out, size_t cap, const struct http_response *r,
         }
     }
     if (reply->chunked) {
-        put(&w, STR("Transfer-Encoding: chunked\r\n"));
+        writer_put(&w, STR("Transfer-Encoding: chunked\r\n"));
     }
     if (r->upgrade) {
-        put(&w, STR("Connection: upgrade\r\n"));
+        writer_put(&w, STR("Connection: upgrade\r\n"));
     } else if (reply->close) {
-        put(&w, STR("Connection: close\r\n"));
+        writer_put(&w, STR("Connection: close\r\n"));
     } else if (reply->keep_alive) {
-        put(&w, STR("Connection: keep-alive\r\n"));
+        writer_put(&w, STR("Connection: keep-alive\r\n"));
     }
-    put(&w, STR("\r\n"));
-    return finish(&w, out);
+    writer_put(&w, STR("\r\n"));
+    return writer_end(&w, out);
 }
 
 size_t rewrite_trailers(char *out, size_t cap, const struct http_field *fields, unsigned n)
@@ -155,6 +134,6 @@ size_t rewrite_trailers(char *out, size_t cap, const struct http_field *fields, 
             put_field(&w, fields[i].name, fields[i].value);
         }
     }
-    put(&w, STR("\r\n"));
-    return finish(&w, out);
+    writer_put(&w, STR("\r\n"));
+    return writer_end(&w, out);
 }
