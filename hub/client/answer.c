@@ -3,6 +3,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "common/config/utf8.h"
+#include "common/docker/forward.h"
+
 const char *answer_words(int status)
 {
     static const struct {
@@ -10,6 +13,7 @@ const char *answer_words(int status)
         const char *words;
     } table[] = {
         {200, "OK"},
+        {201, "Created"},
         {204, "No Content"},
         {400, "Bad Request"},
         {401, "Unauthorized"},
@@ -17,6 +21,7 @@ const char *answer_words(int status)
         {404, "Not Found"},
         {405, "Method Not Allowed"},
         {408, "Request Timeout"},
+        {409, "Conflict"},
         {413, "Content Too Large"},
         {414, "URI Too Long"},
         {417, "Expectation Failed"},
@@ -37,7 +42,7 @@ const char *answer_words(int status)
 
 const char *hop_name(enum hop hop)
 {
-    static const char *const names[] = {"", "hub", "Nextcloud", "tunnel", "ExApp"};
+    static const char *const names[] = {"", "hub", "Nextcloud", "tunnel", "ExApp", "Docker engine"};
     return names[hop];
 }
 
@@ -53,9 +58,37 @@ static size_t add(char *out, size_t cap, size_t n, const char *fmt, ...)
     return MIN(n + (size_t)MAX(len, 0), cap - 1);
 }
 
+/* JSON is UTF-8: what is not, or was cut inside a character, becomes `?`. */
+static void make_utf8(char *text, size_t n)
+{
+    for (size_t i = 0, len; i < n; i += len) {
+        uint32_t cp;
+        len = utf8_decode((struct str){text + i, n - i}, &cp);
+        if (len == 0) {
+            text[i] = '?';
+            len = 1;
+        }
+    }
+}
+
+/* For clients of Docker, which print the message of such a body. It fits, as the parts are bounded. */
+static size_t docker_write(char *out, size_t cap, const struct answer *a)
+{
+    char text[512];
+    const char *why = a->why && a->why[0] ? a->why : answer_words(a->status);
+    size_t n = add(text, sizeof(text), 0, "%s%s%s%.400s",
+                   a->hop == HOP_NONE ? "" : "hop: ", hop_name(a->hop),
+                   a->hop == HOP_NONE ? "" : ": ", why);
+    make_utf8(text, n);
+    return docker_message_body(out, cap, (struct str){text, n});
+}
+
 static size_t body_write(char *out, size_t cap, const struct answer *a)
 {
     size_t n = 0;
+    if (a->docker) {
+        return docker_write(out, cap, a);
+    }
     if (a->json) {
         return add(out, cap, n, "%s", a->json);
     }
@@ -69,19 +102,22 @@ static size_t body_write(char *out, size_t cap, const struct answer *a)
         n = add(out, cap, n, "hop: %s\n", hop_name(a->hop));
     }
     if (a->why && a->why[0]) {
-        n = add(out, cap, n, "reason: %.300s\n", a->why);
+        n = add(out, cap, n, "reason: %.500s\n", a->why);
     }
     return n;
 }
 
 size_t answer_write(char out[ANSWER_MAX], const struct answer *a)
 {
-    char body[512];
+    char body[ANSWER_MAX - 512];
     size_t n = body_write(body, sizeof(body), a);
     size_t len = add(out, ANSWER_MAX, 0, "HTTP/1.1 %d %s\r\n", a->status, answer_words(a->status));
     if (a->status != 204) {
         len = add(out, ANSWER_MAX, len, "Content-Type: %s\r\nContent-Length: %zu\r\n",
-                  a->json ? "application/json; charset=utf-8" : "text/plain", n);
+                  a->docker ? "application/json"
+                  : a->json ? "application/json; charset=utf-8"
+                            : "text/plain",
+                  n);
     }
     if (a->allow) {
         len = add(out, ANSWER_MAX, len, "Allow: %s\r\n", a->allow);
@@ -89,5 +125,5 @@ size_t answer_write(char out[ANSWER_MAX], const struct answer *a)
     if (a->close || a->keep_alive) {
         len = add(out, ANSWER_MAX, len, "Connection: %s\r\n", a->close ? "close" : "keep-alive");
     }
-    return add(out, ANSWER_MAX, len, "\r\n%s", a->head || a->status == 204 ? "" : body);
+    return add(out, ANSWER_MAX, len, "\r\n%.*s", a->head || a->status == 204 ? 0 : (int)n, body);
 }

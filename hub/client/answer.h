@@ -13,7 +13,7 @@
 #include "common/base/base.h"
 #include "hub/hop.h"
 
-enum { ANSWER_MAX = 1024 };
+enum { ANSWER_MAX = 4096 };
 
 struct answer {
     int status;
@@ -22,6 +22,7 @@ struct answer {
     const char *words; /* the first line in place of status and reason phrase; NULL: these */
     const char *json;  /* the whole body in place of all lines; NULL: lines of text */
     const char *allow; /* of a 405: the methods */
+    bool docker;       /* hop and why as a Docker engine writes errors: {"message":"..."} */
     bool close;
     bool keep_alive; /* as in rewrite.h */
     bool head;       /* the request was a HEAD: no body */

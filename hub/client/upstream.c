@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "common/log/log.h"
 #include "common/stream/dial.h"
@@ -30,6 +31,7 @@ struct upstream_wait {
     struct tunnel_wait *tunnel;
     struct dial *dial;
     uint64_t target;
+    enum hop hop;         /* where it fails if dialling does */
     bool own_port;        /* the port is one the hub listens at, here or elsewhere */
     uint16_t tunnel_port; /* the direct way was taken as no tunnel offers this port; else 0 */
     upstream_done *done;
@@ -229,7 +231,7 @@ static void dial_ready(void *owner, struct stream *s, bool timed_out, const char
         result.hop = HOP_HUB;
         result.why = own_listener_text;
     } else if (!s) {
-        result.hop = HOP_EXAPP;
+        result.hop = w->hop;
         if (w->tunnel_port != 0) {
             /* What is missing is most likely the tunnel, not a server on the hub's own host. */
             result.hop = HOP_TUNNEL;
@@ -244,6 +246,67 @@ static bool failed(struct upstream_result *result, enum hop hop, const char *why
 {
     *result = (struct upstream_result){.hop = hop, .why = why};
     return true;
+}
+
+static struct upstream_wait *wait_new(struct hub *hub, enum hop hop, uint64_t target,
+                                      upstream_done *done, void *owner)
+{
+    struct upstream_wait *w = xcalloc(1, sizeof(*w));
+    *w = (struct upstream_wait){
+        .hub = hub, .hop = hop, .target = target, .done = done, .owner = owner};
+    return w;
+}
+
+/* As upstream_get. A connection of the tunnel t; w is freed if it is there at once. */
+static bool through_tunnel(struct tunnel *t, struct upstream_wait *w,
+                           const struct tunnel_origin *origin, struct upstream_result *result)
+{
+    const char *why = NULL;
+    struct stream *s = tunnel_take(t, origin, tunnel_ready, w, &w->tunnel, &why);
+    if (!s && w->tunnel) {
+        return false;
+    }
+    *result = (struct upstream_result){
+        .s = s, .target = w->target, .hop = s ? HOP_NONE : HOP_TUNNEL, .why = why};
+    free(w);
+    return true;
+}
+
+bool upstream_engine_is_local(const struct hub *hub, int64_t port)
+{
+    return port == TUNNEL_ENGINE_FIRST && access(hub->settings.docker_socket, F_OK) == 0;
+}
+
+bool upstream_engine(struct hub *hub, int64_t port, const struct tunnel_origin *origin,
+                     struct upstream_result *result, upstream_done *done, void *owner,
+                     struct upstream_wait **wait)
+{
+    *wait = NULL;
+    if (port < TUNNEL_ENGINE_FIRST || port > TUNNEL_ENGINE_LAST) {
+        return failed(result, HOP_HUB, "the ports of Docker engines are 24000 to 24099");
+    }
+    if (upstream_engine_is_local(hub, port)) {
+        *wait = wait_new(hub, HOP_ENGINE, 0, done, owner);
+        (*wait)->dial = dial_unix(&hub->loop, hub->settings.docker_socket,
+                                  hub->settings.timeout_connect, dial_ready, *wait);
+        return false;
+    }
+    struct tunnel *t = tunnels_find(hub->tunnels, (uint16_t)port);
+    if (!t && port == TUNNEL_ENGINE_FIRST) {
+        return failed(result, HOP_ENGINE, "there is no socket at HP_DOCKER_SOCKET");
+    }
+    if (!t) {
+        failed(result, HOP_TUNNEL, result->text);
+        snprintf(result->text, sizeof(result->text), "no tunnel client offers port %lld",
+                 (long long)port);
+        return true;
+    }
+    struct upstream_wait *w = wait_new(hub, HOP_TUNNEL, tunnel_generation(t), done, owner);
+    if (through_tunnel(t, w, origin, result)) {
+        return true;
+    }
+    *wait = w;
+    return false;
 }
 
 /* The record names a port that another ExApp has: what is asked of the one must not reach the other. */
@@ -276,20 +339,9 @@ bool upstream_get(struct hub *hub, struct exapp *app, const struct tunnel_origin
         *result = (struct upstream_result){.s = s, .target = target, .reused = true};
         return true;
     }
-    struct upstream_wait *w = xcalloc(1, sizeof(*w));
-    w->hub = hub;
-    w->target = target;
-    w->done = done;
-    w->owner = owner;
-    const char *why = NULL;
+    struct upstream_wait *w = wait_new(hub, HOP_EXAPP, target, done, owner);
     if (t) {
-        s = tunnel_take(t, origin, tunnel_ready, w, &w->tunnel, &why);
-        if (s || !w->tunnel) {
-            free(w);
-            if (!s) {
-                return failed(result, HOP_TUNNEL, why);
-            }
-            *result = (struct upstream_result){.s = s, .target = target};
+        if (through_tunnel(t, w, origin, result)) {
             return true;
         }
     } else {

@@ -1,4 +1,5 @@
-/* upstream.h - connections to ExApps: through a tunnel or direct, kept and used again.
+/* upstream.h - connections to ExApps: through a tunnel or direct, kept and used again; and to Docker
+ * engines, one for each call.
  *
  * Each ExApp has a pool of idle connections, which owns them; upstream_get hands one out, and
  * upstream_put takes it back after a complete exchange. An idle connection that the ExApp closes,
@@ -6,8 +7,8 @@
  *
  * Where an ExApp is: its record's host and port. A loopback host with the port of a live tunnel
  * means that tunnel, unless another ExApp's token opened it; otherwise host:port is connected to, but never
- * one of the hub's own listeners. The ports of Docker engines are nobody's: an engine is reached through the
- * Docker gate alone.
+ * one of the hub's own listeners. The ports of Docker engines are no ExApp's: an engine is reached by
+ * upstream_engine alone.
  */
 #ifndef HARP_HUB_UPSTREAM_H
 #define HARP_HUB_UPSTREAM_H
@@ -42,6 +43,13 @@ enum upstream_fresh {
 bool upstream_get(struct hub *hub, struct exapp *app, const struct tunnel_origin *origin,
                   enum upstream_fresh fresh, struct upstream_result *result, upstream_done *done,
                   void *owner, struct upstream_wait **wait) MUST_CHECK;
+/* The same for the Docker engine of that port, always a new connection: 24000 is the engine of the
+ * hub's own host at HP_DOCKER_SOCKET, where that is there; all others are tunnels. */
+bool upstream_engine(struct hub *hub, int64_t port, const struct tunnel_origin *origin,
+                     struct upstream_result *result, upstream_done *done, void *owner,
+                     struct upstream_wait **wait) MUST_CHECK;
+/* Whether that port's engine is the one at HP_DOCKER_SOCKET. */
+bool upstream_engine_is_local(const struct hub *hub, int64_t port);
 void upstream_cancel(struct upstream_wait *wait);
 /* Gives a connection back, with the target it came with. The caller must not have anything unread or
  * unsent on it. */

@@ -5,7 +5,7 @@
 #include "common/config/key_file.h"
 #include "common/config/values.h"
 
-#define ROWS_MAX 64
+#define ROWS_MAX 96
 #define URL_MAX 1024
 #define KEY_SHORT 12 /* characters; less is warned about */
 

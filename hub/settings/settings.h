@@ -50,6 +50,7 @@ struct hub_settings {
     int frp_accept_shared_key; /* enum frp_accept */
     char *frp_auth_token;      /* secret; usually empty */
     char *docker_socket;
+    char *instance_aliases; /* as written; instance.h takes it apart */
 
     /* Timeouts */
     uint64_t timeout_connect;
@@ -65,6 +66,8 @@ struct hub_settings {
     uint64_t login_timeout;
     uint64_t upstream_idle_timeout;
     uint64_t work_connection_timeout;
+    uint64_t engine_timeout;
+    uint64_t engine_start_timeout;
     uint64_t shutdown_timeout;
 
     /* Limits */

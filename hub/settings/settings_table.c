@@ -100,6 +100,10 @@ static const struct setting ROWS[] = {
         "The token of the tunnel protocol itself (auth.token of frpc). HaRP sets none."),
     TEXT("HP_DOCKER_SOCKET", docker_socket, "/var/run/docker.sock", "a path",
          "The socket of the Docker engine on the hub's own host; used if it is there."),
+    TEXT("HP_INSTANCE_ALIASES", instance_aliases, "", "values of the label harp.instance",
+         "Containers with these labels are this hub's, too. The label is made of NC_INSTANCE_URL "
+         "and "
+         "the shared key: after a change of one of them, write the old value here."),
 
     HEADING("Timeouts"),
     ROW("HP_TIMEOUT_CONNECT", SETTING_TIMEOUT, timeout_connect, "30s", MS, DAYS,
@@ -131,6 +135,11 @@ static const struct setting ROWS[] = {
         "How long an unused connection to an ExApp is kept for the next request; 0: it is not."),
     ROW("HP_WORK_CONNECTION_TIMEOUT", SETTING_DURATION, work_connection_timeout, "10s", MS, HOURS,
         "To get a connection from a tunnel's client."),
+    ROW("HP_ENGINE_TIMEOUT", SETTING_DURATION, engine_timeout, "60s", MS, HOURS,
+        "For a Docker engine's whole answer to a call; twice that for commands run in a container "
+        "and for the removal of images."),
+    ROW("HP_ENGINE_START_TIMEOUT", SETTING_DURATION, engine_start_timeout, "90s", MS, HOURS,
+        "How long AppAPI's call that waits for a container's start waits."),
     ROW("HP_SHUTDOWN_TIMEOUT", SETTING_DURATION, shutdown_timeout, "30s", 0, DAYS,
         "How long requests that run may go on after SIGTERM; 0: they are cut at once."),
 

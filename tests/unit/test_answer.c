@@ -150,7 +150,7 @@ static void long_reasons_are_cut(void **state)
         why[n] = '\0';
         answer(&(struct answer){.status = 431, .hop = HOP_TUNNEL, .why = why, .close = true}, body);
         assert_int_equal(body[strlen(body) - 1], '\n');
-        assert_int_equal(strspn(strstr(body, "reason: ") + 8, "w"), MIN(n, (size_t)300));
+        assert_int_equal(strspn(strstr(body, "reason: ") + 8, "w"), MIN(n, (size_t)500));
     }
 }
 
