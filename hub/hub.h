@@ -6,6 +6,7 @@
 #define HARP_HUB_HUB_H
 
 #include "common/crypto/secret.h"
+#include "common/docker/forward.h"
 #include "common/http/head.h"
 #include "common/loop/loop.h"
 #include "hub/client/rewrite.h"
@@ -13,6 +14,8 @@
 
 struct admin;
 struct bans;
+struct deploys;
+struct engines;
 struct exapps;
 struct frontend;
 struct nextcloud;
@@ -31,6 +34,8 @@ struct hub {
     struct exapps *exapps;
     struct sessions *sessions;
     struct tunnels *tunnels;
+    struct engines *engines;
+    struct deploys *deploys;
     struct frontend *frontend;
     struct admin *admin;
     struct resolver *resolver;
@@ -38,6 +43,8 @@ struct hub {
     /* Scratch of one callback; nothing in it survives it. */
     struct http_request request;
     struct http_response response;
+    struct docker_call docker_call;
+    char gate_why[DOCKER_MESSAGE_MAX];
     char head[REWRITE_MAX];
     char trailers[REWRITE_MAX];
 };

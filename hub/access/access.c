@@ -129,6 +129,28 @@ static enum step judge_path(struct judging *j)
     return STEP_NEXT;
 }
 
+/* A call of the Docker API. */
+static enum step judge_engine(struct judging *j, struct str port)
+{
+    struct access *a = j->a;
+    struct gate_verdict v;
+    a->for_engine = true;
+    gate_judge(j->hub, j->facts->request, port, j->target->rest, &v);
+    if (v.status != 0) {
+        return answer(j, v.status, HOP_NONE, v.why);
+    }
+    a->engine = v.port;
+    a->engine_streams = v.streams;
+    *j->v = (struct access_verdict){.kind = ACCESS_ENGINE};
+    return STEP_FOUND;
+}
+
+static bool for_containers(struct str path)
+{
+    static const char prefix[] = "/docker/";
+    return path.n >= sizeof(prefix) - 1 && memcmp(path.p, prefix, sizeof(prefix) - 1) == 0;
+}
+
 /* spec/appapi.md section 5. */
 static enum step judge_control(struct judging *j)
 {
@@ -137,7 +159,7 @@ static enum step judge_control(struct judging *j)
         return STEP_NEXT;
     }
     only(j->facts->request, HTTP_HARP_SHARED_KEY, &keys);
-    only(j->facts->request, HTTP_DOCKER_ENGINE_PORT, &ports);
+    const struct http_field *port = only(j->facts->request, HTTP_DOCKER_ENGINE_PORT, &ports);
     if (keys > 1) {
         return answer(j, 400, HOP_NONE, "harp-shared-key is there more than once");
     }
@@ -147,6 +169,9 @@ static enum step judge_control(struct judging *j)
     }
     if (ports > 1) {
         return answer(j, 400, HOP_NONE, "docker-engine-port is there more than once");
+    }
+    if (port && !for_containers(j->target->path)) {
+        return judge_engine(j, port->value);
     }
     *j->v = (struct access_verdict){.kind = ACCESS_CONTROL};
     return STEP_FOUND;

@@ -15,6 +15,7 @@
 #include "common/config/ip.h"
 #include "common/http/head.h"
 #include "hub/access/exapps.h"
+#include "hub/access/gate.h"
 #include "hub/hop.h"
 #include "hub/access/sessions.h"
 #include "hub/access/target.h"
@@ -30,6 +31,7 @@ struct access_facts {
 enum access_kind {
     ACCESS_FORWARD, /* to the app */
     ACCESS_CONTROL, /* a call of AppAPI's to the hub itself */
+    ACCESS_ENGINE,  /* one that passes on to a Docker engine */
     ACCESS_ANSWER,  /* `status`, with `hop` and `reason` in the body */
     ACCESS_DROP,    /* close without an answer */
 };
@@ -38,7 +40,7 @@ struct access_verdict {
     enum access_kind kind;
     int status;
     enum hop hop;
-    const char *reason; /* lives as long as the struct access; also what the log says */
+    const char *reason; /* valid until the next request is judged; also what the log says */
 };
 
 struct access {
@@ -53,6 +55,9 @@ struct access {
     void *owner;
     enum exapps_result app_result; /* with app_asked */
     enum exapp_access level;       /* of the client, with user_asked */
+    uint16_t engine;               /* the port, of ACCESS_ENGINE */
+    bool engine_streams;           /* its answer may be long in coming, and without end */
+    bool for_engine;               /* it is for a Docker engine: errors have Docker's shape */
     bool known;                    /* client, key and appapi are */
     bool key;                      /* the request carries the right shared key, once */
     bool appapi;                   /* AppAPI calls the app */
@@ -61,8 +66,8 @@ struct access {
     bool user_alone; /* see sessions.h */
 };
 
-/* true: *verdict is there; with ACCESS_FORWARD and ACCESS_CONTROL *target is read. false:
- * again(owner) follows, unless access_clear. */
+/* true: *verdict is there; with ACCESS_FORWARD and ACCESS_CONTROL *target is read, with ACCESS_ENGINE
+ * hub->docker_call, too. false: again(owner) follows, unless access_clear. */
 bool access_judge(struct hub *hub, const struct access_facts *facts, struct access *a,
                   struct target *target, struct access_verdict *verdict, void (*again)(void *owner),
                   void *owner) MUST_CHECK;

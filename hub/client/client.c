@@ -40,7 +40,8 @@ void client_enter(struct client *c, enum client_state state)
         timer_set(&c->hub->loop, &c->timer, LINGER_MS);
         break;
     case CLIENT_DECIDE:
-    case CLIENT_CONNECT: /* those who are asked keep the time */
+    case CLIENT_CONNECT:
+    case CLIENT_WORK: /* those who are asked keep the time */
     case CLIENT_UPGRADED:
     case CLIENT_ENDED:
         timer_clear(&c->timer);
@@ -112,6 +113,10 @@ static void tell_answer(const struct client *c, const struct answer *a)
     const char *app = access->app ? access->app->meta.id : "-";
     char from[IP_TEXT_MAX];
     ip_format(access->known ? &access->client : &c->addr, from);
+    if (c->state == CLIENT_WORK) {
+        log_debug(c->hub->log, "client", c->id, "answered %d to %s", a->status, from);
+        return; /* deploy.c has told it, with all that belongs to it */
+    }
     if (a->status >= 500) {
         log_warning(c->hub->log, "client", c->id,
                     "answered %d to %s; ExApp: %s; hop: %s; reason: %s", a->status, from, app,
@@ -131,6 +136,7 @@ void client_reply(struct client *c, struct answer *a, bool close)
     a->close = !keep;
     a->keep_alive = x->minor == 0;
     a->head = x->method == HTTP_HEAD;
+    a->docker = x->access.for_engine;
     tell_answer(c, a);
     stream_write(c->s, out, answer_write(out, a));
     exchange_clear(c);
@@ -202,7 +208,13 @@ static enum step decide(struct client *c, struct target *target)
     struct access_verdict *v = &x->verdict;
     struct access_facts facts = {.request = &c->hub->request, .peer = &c->addr};
     if (x->decided) {
-        return target_parse(target, c->hub->request.path) == TARGET_OK ? STEP_GO : STEP_OVER;
+        if (target_parse(target, c->hub->request.path) != TARGET_OK) {
+            return STEP_OVER;
+        }
+        if (v->kind == ACCESS_ENGINE) {
+            gate_read(c->hub, &c->hub->request, target->rest);
+        }
+        return STEP_GO;
     }
     if (!access_judge(c->hub, &facts, &x->access, target, v, on_access, c)) {
         client_enter(c, CLIENT_DECIDE);
@@ -213,6 +225,7 @@ static enum step decide(struct client *c, struct target *target)
     switch (v->kind) {
     case ACCESS_FORWARD:
     case ACCESS_CONTROL:
+    case ACCESS_ENGINE:
         return STEP_GO;
     case ACCESS_DROP: {
         char text[IP_TEXT_MAX];
@@ -249,6 +262,20 @@ static bool repeatable(const struct http_request *r, bool no_body)
     }
 }
 
+/* As upstream_get. */
+static bool get_upstream(struct client *c, struct upstream_result *result)
+{
+    struct exchange *x = &c->x;
+    struct tunnel_origin origin = client_origin(c);
+    if (x->verdict.kind == ACCESS_ENGINE) {
+        return upstream_engine(c->hub, x->access.engine, &origin, result, on_upstream, c, &x->wait);
+    }
+    x->repeatable = repeatable(&c->hub->request, x->request_done);
+    return upstream_get(c->hub, x->access.app, &origin,
+                        x->repeatable ? UPSTREAM_ANY : UPSTREAM_WARM, result, on_upstream, c,
+                        &x->wait);
+}
+
 static enum step connect_upstream(struct client *c)
 {
     struct exchange *x = &c->x;
@@ -264,13 +291,11 @@ static enum step connect_upstream(struct client *c)
         return answered(c);
     }
     if (x->tries++ >= MAX_TRIES) {
-        client_answer(c, 503, HOP_EXAPP, "the ExApp closes connections before they are used", true);
+        client_answer(c, 503, exchange_hop(c),
+                      EXCHANGE_PEER(c, " closes connections before they are used"), true);
         return answered(c);
     }
-    struct tunnel_origin origin = client_origin(c);
-    x->repeatable = repeatable(&c->hub->request, x->request_done);
-    if (!upstream_get(c->hub, x->access.app, &origin, x->repeatable ? UPSTREAM_ANY : UPSTREAM_WARM,
-                      &result, on_upstream, c, &x->wait)) {
+    if (!get_upstream(c, &result)) {
         client_enter(c, CLIENT_CONNECT);
         stream_pause(c->s);
         return STEP_WAIT;
@@ -387,6 +412,10 @@ static size_t on_data(void *owner, struct stream *s, const char *p, size_t n)
             break;
         case CLIENT_CONTROL:
             used = control_data(c, p + off, n - off);
+            break;
+        case CLIENT_WORK: /* the next request waits for its turn */
+            stream_pause(s);
+            used = 0;
             break;
         case CLIENT_CLOSING:
             c->scanned += n - off;

@@ -5,8 +5,8 @@
  * the stream until there is somebody to send it to; bodies pass through without being kept.
  *
  *   SHAKE -> HEAD -> DECIDE -> CONNECT -> EXCHANGE -> HEAD ...        (client.c up to CONNECT,
- *              |        |__ _> CONTROL ______|______-> HEAD ...         exchange.c EXCHANGE,
- *              \________\_________\__________\______-> CLOSING         client_control.c CONTROL)
+ *              |        |_> CONTROL [-> WORK] |_____-> HEAD ...         exchange.c EXCHANGE,
+ *              \________\_________\__________\______-> CLOSING         client_control.c CONTROL, WORK)
  *
  * client_enter is the only place that changes the state, client_end the only one that ends a
  * connection. A `struct client` is owned by the frontend's ring; its memory goes at the end of the
@@ -31,6 +31,7 @@ enum client_state {
     CLIENT_DECIDE,   /* waits for the verdict */
     CLIENT_CONNECT,  /* waits for an upstream connection */
     CLIENT_CONTROL,  /* the body of a call to the hub itself comes */
+    CLIENT_WORK,     /* what it asks for is being done (deploy.h) */
     CLIENT_EXCHANGE, /* the request goes up, the answer comes down */
     CLIENT_CLOSING,  /* last bytes leave, what still comes is dropped */
     CLIENT_UPGRADED, /* a relay has the streams */
@@ -114,6 +115,10 @@ void client_close(struct client *c, bool linger);
  * many of the n bytes at p were used. */
 size_t exchange_begin(struct client *c, const struct target *target, const char *p, size_t head_len,
                       size_t n);
+/* Who is at the other end. */
+enum hop exchange_hop(const struct client *c);
+#define EXCHANGE_PEER(c, says)                                                                     \
+    ((c)->x.access.for_engine ? "the Docker engine" says : "the ExApp" says)
 /* Makes c the owner of c->x.up. */
 void exchange_own(struct client *c);
 size_t exchange_client_data(struct client *c, const char *p, size_t n);

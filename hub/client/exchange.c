@@ -3,6 +3,8 @@
 #include <stdlib.h>
 
 #include "common/crypto/secret.h"
+#include "common/docker/forward.h"
+#include "common/docker/policy.h"
 #include "common/log/log.h"
 #include "common/stream/sock.h"
 #include "hub/client/client.h"
@@ -16,6 +18,24 @@ enum {
 };
 
 static const struct http_limits limits = HTTP_LIMITS_DEFAULT;
+
+enum hop exchange_hop(const struct client *c)
+{
+    const struct exchange *x = &c->x;
+    if (!x->access.for_engine) {
+        return HOP_EXAPP;
+    }
+    /* The tunnel that the call went through may have ended, and the call with it. */
+    struct tunnel *t = x->up_target == 0 ? NULL : tunnels_find(c->hub->tunnels, x->access.engine);
+    return x->up_target == 0 || (t && tunnel_generation(t) == x->up_target) ? HOP_ENGINE
+                                                                            : HOP_TUNNEL;
+}
+
+/* The ExApp's id, or what stands for it in the log. */
+static const char *peer_name(const struct client *c)
+{
+    return c->x.access.app ? c->x.access.app->meta.id : "a Docker engine";
+}
 
 /* ---- bodies ---- */
 
@@ -94,6 +114,13 @@ static enum pump pump(struct hub *hub, struct http_body *b, struct pass *to, con
 
 /* ---- time ---- */
 
+/* What is left for an answer that has to be there as a whole: not a byte of it gives more time. */
+static uint64_t prompt_time(const struct client *c)
+{
+    uint64_t until = c->x.started + c->hub->settings.engine_timeout, now = loop_now(&c->hub->loop);
+    return until > now ? until - now : 1;
+}
+
 /* Sets the timer by who is to move next. */
 static void exchange_touch(struct client *c)
 {
@@ -101,7 +128,10 @@ static void exchange_touch(struct client *c)
     const struct exchange *x = &c->x;
     bool to_read = stream_pending(c->s) > 0;
     bool to_send = !x->request_done && !x->head_sent && x->up && stream_pending(x->up) == 0;
-    uint64_t ms = to_read || to_send ? set->timeout_client : set->timeout_server;
+    bool prompt = x->access.for_engine && !x->access.engine_streams;
+    uint64_t ms = to_read || to_send ? set->timeout_client
+                  : prompt           ? prompt_time(c)
+                                     : set->timeout_server;
     if (x->client_ended) {
         ms = MIN(ms, set->timeout_client); /* perhaps nobody is there any more to read the answer */
     }
@@ -114,11 +144,11 @@ void exchange_timeout(struct client *c)
     if (stream_pending(c->s) > 0) {
         client_end(c, "the client does not read the answer");
     } else if (x->head_sent) {
-        client_end(c, "the ExApp stopped in the middle of its answer");
+        client_end(c, EXCHANGE_PEER(c, " stopped in the middle of its answer"));
     } else if (!x->request_done && x->up && stream_pending(x->up) == 0) {
         client_answer(c, 408, HOP_NONE, "the request body took too long", true);
     } else {
-        client_answer(c, 504, HOP_EXAPP, "the ExApp did not answer in time", true);
+        client_answer(c, 504, exchange_hop(c), EXCHANGE_PEER(c, " did not answer in time"), true);
     }
 }
 
@@ -156,9 +186,10 @@ static void finish(struct client *c, bool excess)
     struct exchange *x = &c->x;
     bool keep = x->keep_alive && x->request_done && !x->client_ended && !c->hub->stopping;
     bool linger = !x->request_done || c->s->hold.len > 0;
-    log_debug(c->hub->log, "client", c->id, "%u from ExApp %s in %llu ms", x->status,
-              x->access.app->meta.id, (unsigned long long)(loop_now(&c->hub->loop) - x->started));
-    if (x->up && x->up_keep_alive && x->request_done && !excess && stream_pending(x->up) == 0) {
+    log_debug(c->hub->log, "client", c->id, "%u from %s in %llu ms", x->status, peer_name(c),
+              (unsigned long long)(loop_now(&c->hub->loop) - x->started));
+    if (x->up && x->access.app && x->up_keep_alive && x->request_done && !excess &&
+        stream_pending(x->up) == 0) {
         upstream_put(c->hub, x->access.app, x->up, x->up_target);
         x->up = NULL;
     }
@@ -175,17 +206,16 @@ static void finish(struct client *c, bool excess)
 static void fail(struct client *c, int status, const char *why)
 {
     if (c->x.head_sent) {
-        log_warning(c->hub->log, "client", c->id, "answer of ExApp %s cut short: %s",
-                    c->x.access.app->meta.id, why);
+        log_warning(c->hub->log, "client", c->id, "answer of %s cut short: %s", peer_name(c), why);
         stream_abort(c->s);
         c->s = NULL;
         client_end(c, why);
     } else {
-        client_answer(c, status, HOP_EXAPP, why, true);
+        client_answer(c, status, exchange_hop(c), why, true);
     }
 }
 
-/* The ExApp broke HTTP's rules. */
+/* The other end broke HTTP's rules. */
 static void malformed(struct client *c, const char *rule)
 {
     char why[160];
@@ -222,6 +252,14 @@ static void switch_protocols(struct client *c)
     struct stream *down = c->s;
     c->s = NULL;
     c->relay = relay_start(down, up, &idle, relay_over, c);
+}
+
+/* Fields of a Docker engine's answer that mean nothing to the client are left out. */
+static void judge_fields(const struct client *c, struct http_response *r)
+{
+    for (unsigned i = 0; c->x.access.for_engine && i < r->nfields; i++) {
+        r->fields[i].drop = !docker_answer_passes(&r->fields[i]);
+    }
 }
 
 /* Returns how much of the head was used: 0 not complete, < 0 the exchange is over. */
@@ -294,6 +332,7 @@ static size_t up_data(void *owner, struct stream *up, const char *p, size_t n)
             continue;
         }
         x->status = r->status;
+        judge_fields(c, r);
         access_answered(hub, &x->access, r->status);
         bool decode = x->minor == 0 && r->framing == HTTP_BODY_CHUNKED;
         http_body_init(&x->response, r->framing, r->length, decode);
@@ -388,8 +427,8 @@ static void up_eof(void *owner, struct stream *up)
     }
     stream_close(up);
     c->x.up = NULL;
-    up_lost(c, c->x.answered ? "the ExApp ended the connection inside its answer"
-                             : "the ExApp closed the connection before it answered");
+    up_lost(c, c->x.answered ? EXCHANGE_PEER(c, " ended the connection inside its answer")
+                             : EXCHANGE_PEER(c, " closed the connection before it answered"));
 }
 
 static void up_closed(void *owner, struct stream *up UNUSED, const char *why)
@@ -449,22 +488,37 @@ static bool request_step(struct client *c, enum pump done)
     return true;
 }
 
+/* The head as it goes on, in hub->head. */
+static size_t write_head(struct client *c, const struct target *target)
+{
+    struct hub *hub = c->hub;
+    const struct access *access = &c->x.access;
+    const struct exapp *app = access->app;
+    if (access->for_engine) {
+        struct str object = docker_call_object(&hub->docker_call);
+        log_info(hub->log, "gate", c->id, "%s%s%.*s goes on to Docker engine %u",
+                 hub->docker_call.rule ? hub->docker_call.rule->name : "a call",
+                 object.n > 0 ? " of " : "", STR_ARG(object), access->engine);
+        return gate_forward(hub, hub->head, sizeof(hub->head));
+    }
+    struct rewrite_app to = {
+        .path = target->rest,
+        .slash = target->bare,
+        .id = target->appid,
+        .version = str_of(app->meta.version),
+        .authorization = str_of(access->authorization ? access->authorization : app->anonymous),
+        .appapi = access->appapi,
+        .strip_credentials = hub->settings.strip_credentials};
+    return rewrite_request(hub->head, sizeof(hub->head), &hub->request, &to);
+}
+
 size_t exchange_begin(struct client *c, const struct target *target, const char *p, size_t head_len,
                       size_t n)
 {
     struct hub *hub = c->hub;
     struct exchange *x = &c->x;
     const struct http_request *r = &hub->request;
-    const struct exapp *app = x->access.app;
-    struct rewrite_app to = {
-        .path = target->rest,
-        .slash = target->bare,
-        .id = target->appid,
-        .version = str_of(app->meta.version),
-        .authorization = str_of(x->access.authorization ? x->access.authorization : app->anonymous),
-        .appapi = x->access.appapi,
-        .strip_credentials = hub->settings.strip_credentials};
-    size_t len = rewrite_request(hub->head, sizeof(hub->head), r, &to), used;
+    size_t len = write_head(c, target), used;
     client_enter(c, CLIENT_EXCHANGE);
     x->started = loop_now(&hub->loop);
     exchange_own(c);
@@ -503,6 +557,11 @@ void exchange_client_eof(struct client *c)
     struct exchange *x = &c->x;
     if (!x->request_done) {
         client_end(c, "closed by the client inside its request");
+        return;
+    }
+    if (x->access.for_engine) {
+        /* A pull or a log without end must not go on for nobody. */
+        client_end(c, "the client of a Docker call went away");
         return;
     }
     x->client_ended = true;

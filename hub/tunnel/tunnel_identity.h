@@ -39,8 +39,7 @@ struct tunnel_rules {
     const struct secret *key; /* the shared key, to compare with */
     struct str shared_key;    /* the same, to check signatures */
     enum frp_accept accept;
-    bool
-        can_issue; /* ExApps get certificates of their own: the one for all is not enough for them */
+    bool can_issue; /* ExApps get certificates of their own: the one for all is not enough */
 };
 
 struct tunnel_identity {

@@ -296,11 +296,11 @@ static void no_containers_name_is_the_certificate_name_of_another(void **state)
     static const char *const rows[] = {
         "nc_app_a",
         "nc_app_b",
-        "nc_app_" FIFTY "abcdef",
-        "nc_app_" FIFTY "abcdefg",
-        "nc_app_" FIFTY "abcdefh",
-        "nc_app_" HUNDRED,
-        "nc_app_abcdefghijklmnop-" FIFTY,
+        ("nc_app_" FIFTY "abcdef"),
+        ("nc_app_" FIFTY "abcdefg"),
+        ("nc_app_" FIFTY "abcdefh"),
+        ("nc_app_" HUNDRED),
+        ("nc_app_abcdefghijklmnop-" FIFTY),
         /* Names that look hashed, one of them being the hash of the next. */
         "nc_app_abcdefghijklmnop-0000000000000000000000000000000000000000",
         "nc_app_xxxxxxxxxxxxxxxx-f2aa6fcc03ff7db9103f0b6a18da73b03b3106cd",
