@@ -13,6 +13,8 @@
 #include "hub/admin/admin.h"
 #include "hub/access/bans.h"
 #include "hub/command/command.h"
+#include "hub/deploy/deploy.h"
+#include "hub/deploy/engine.h"
 #include "hub/access/exapps.h"
 #include "hub/client/frontend.h"
 #include "hub/hub.h"
@@ -39,16 +41,17 @@ static void stop_now(struct timer *t)
     loop_stop(&p->hub.loop);
 }
 
-/* Upgraded connections have no end of their own: they are not waited for. */
-static bool busy(const struct frontend *f)
+/* Upgraded connections have no end of their own: they are not waited for. What is done with a container
+ * is, whether anybody still waits for the answer or not. */
+static bool busy(const struct hub *hub)
 {
-    return f->clients.next != &f->clients;
+    return hub->frontend->clients.next != &hub->frontend->clients || deploys_busy(hub->deploys);
 }
 
 static void stop_when_idle(struct timer *t)
 {
     struct process *p = CONTAINER_OF(t, struct process, stop_poll);
-    if (busy(p->hub.frontend)) {
+    if (busy(&p->hub)) {
         timer_set(&p->hub.loop, t, STOP_POLL_MS);
     } else {
         loop_stop(&p->hub.loop);
@@ -145,6 +148,11 @@ static int start(struct process *p, char *err, size_t errlen)
     if (!hub->tunnels) {
         return -1;
     }
+    hub->engines = engines_new(hub);
+    hub->deploys = deploys_new(hub, err, errlen);
+    if (!hub->deploys) {
+        return -1;
+    }
     hub->frontend = frontend_start(hub, err, errlen);
     if (!hub->frontend) {
         return -1;
@@ -158,6 +166,8 @@ static void clean_up(struct process *p)
     struct hub *hub = &p->hub;
     admin_free(hub->admin); /* first: it runs turns of the loop, with all their callbacks */
     frontend_free(hub->frontend);
+    deploys_free(hub->deploys);
+    engines_free(hub->engines);
     sessions_free(hub->sessions);
     exapps_free(hub->exapps);
     nextcloud_free(hub->nextcloud);

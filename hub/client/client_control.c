@@ -1,4 +1,5 @@
-/* client_control.c - a call of AppAPI's to the hub: its body is read whole, then control.h answers. */
+/* client_control.c - a call of AppAPI's to the hub: its body is read whole, then control.h answers, at
+ * once or, of an operation on a container, later. */
 #include <stdlib.h>
 
 #include "common/crypto/secret.h"
@@ -9,17 +10,26 @@
 struct intake {
     struct control_call call;
     struct http_body body;
-    struct buf data; /* what came of it, without framing; app tokens may be in it */
+    struct buf data;       /* what came of it, without framing; app tokens may be in it */
+    struct deploy *deploy; /* WORK */
 };
+
+static void drop_body(struct intake *in)
+{
+    if (in->data.p) {
+        secret_wipe(in->data.p, in->data.cap);
+    }
+    buf_free(&in->data);
+}
 
 void control_clear(struct client *c)
 {
     struct intake *in = c->x.intake;
     if (in) {
-        if (in->data.p) {
-            secret_wipe(in->data.p, in->data.cap);
+        if (in->deploy) {
+            deploy_abandon(in->deploy);
         }
-        buf_free(&in->data);
+        drop_body(in);
         free(in);
         c->x.intake = NULL;
     }
@@ -30,6 +40,13 @@ static void refuse(struct client *c, const char *why)
     client_answer(c, 400, HOP_NONE, why, true);
 }
 
+static void on_deployed(void *owner, struct answer *a)
+{
+    struct client *c = owner;
+    c->x.intake->deploy = NULL;
+    client_reply(c, a, false);
+}
+
 /* All of the body is there. */
 static void finish(struct client *c)
 {
@@ -37,9 +54,19 @@ static void finish(struct client *c)
     struct answer a = {0};
     char text[CONTROL_TEXT_MAX];
     struct str body = {in->data.len > 0 ? buf_head(&in->data) : "", in->data.len};
-    control_answer(c->hub, &in->call, body, &a, text);
     c->x.request_done = true;
     c->requests++;
+    if (in->call.kind == CONTROL_DEPLOY) {
+        struct tunnel_origin origin = client_origin(c);
+        in->deploy = control_deploy(c->hub, &in->call, body, &origin, &a, text, on_deployed, c);
+        if (in->deploy) {
+            drop_body(in);
+            client_enter(c, CLIENT_WORK);
+            return;
+        }
+    } else {
+        control_answer(c->hub, &in->call, body, &a, text);
+    }
     client_reply(c, &a, false);
 }
 
@@ -97,5 +124,7 @@ size_t control_begin(struct client *c, const struct target *target, const char *
         stream_write(c->s, go_on, sizeof(go_on) - 1);
     }
     size_t used = control_data(c, p + head_len, n - head_len);
-    return c->state == CLIENT_HEAD || c->state == CLIENT_CONTROL ? head_len + used : n;
+    return c->state == CLIENT_HEAD || c->state == CLIENT_CONTROL || c->state == CLIENT_WORK
+               ? head_len + used
+               : n;
 }

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "common/config/values.h"
 #include "common/log/log.h"
 #include "hub/access/exapps.h"
 #include "hub/hub.h"
@@ -13,6 +14,13 @@ const char control_info[] =
 static int refuse(struct answer *a, int status, const char *why)
 {
     *a = (struct answer){.status = status, .why = why};
+    return -1;
+}
+
+/* With a first line of its own. */
+static int refuse_words(struct answer *a, int status, const char *words)
+{
+    *a = (struct answer){.status = status, .words = words};
     return -1;
 }
 
@@ -29,10 +37,12 @@ static int wrong_method(struct answer *a, const char *allow)
     return -1;
 }
 
-static bool has_engine_port(const struct http_request *r)
+/* The only field of that name; a second one was refused before. */
+static bool engine_port(const struct http_request *r, struct str *port)
 {
     for (unsigned i = 0; i < r->nfields; i++) {
         if (r->fields[i].id == HTTP_DOCKER_ENGINE_PORT) {
+            *port = r->fields[i].value;
             return true;
         }
     }
@@ -62,22 +72,40 @@ static int find_storage(const struct http_request *r, struct str id, struct cont
     return 0;
 }
 
+static int find_deploy(const struct http_request *r, struct str name, struct control_call *call,
+                       struct answer *a)
+{
+    struct str port;
+    if (deploy_kind_find(name, &call->deploy) < 0) {
+        return no_such_call(a);
+    }
+    if (r->method_id != HTTP_POST) {
+        return wrong_method(a, "POST");
+    }
+    call->kind = CONTROL_DEPLOY;
+    if (!engine_port(r, &port)) {
+        return refuse_words(a, 400, "Missing 'docker-engine-port' header.");
+    }
+    if (value_parse_port(port, &call->engine) < 0) {
+        snprintf(call->text, sizeof(call->text), "Invalid 'docker-engine-port' header value: %.*s",
+                 value_is_printable(port) ? (int)MIN(port.n, 40U) : 0, port.p);
+        return refuse_words(a, 400, call->text);
+    }
+    return 0;
+}
+
 int control_find(const struct http_request *r, struct str path, struct control_call *call,
                  struct answer *a)
 {
+    static const struct str deploy = {"/docker/exapp/", sizeof("/docker/exapp/") - 1};
     static const struct str storage = {"/exapp_storage/", sizeof("/exapp_storage/") - 1};
     bool get = r->method_id == HTTP_GET || r->method_id == HTTP_HEAD;
     *call = (struct control_call){0};
-    if (begins(path, "/docker/")) {
-        return refuse(a, 501, "this version of the hub does not manage containers");
-    }
-    if (has_engine_port(r)) {
-        return refuse(a, 501, "this version of the hub has no way to Docker engines");
+    if (begins(path, deploy.p)) {
+        return find_deploy(r, (struct str){path.p + deploy.n, path.n - deploy.n}, call, a);
     }
     if (begins(path, "/k8s/")) {
-        refuse(a, 503, NULL);
-        a->words = "Kubernetes backend is disabled in HaRP.";
-        return -1;
+        return refuse_words(a, 503, "Kubernetes backend is disabled in HaRP.");
     }
     if (begins(path, storage.p)) {
         return find_storage(r, (struct str){path.p + storage.n, path.n - storage.n}, call, a);
@@ -144,5 +172,27 @@ void control_answer(struct hub *hub, const struct control_call *call, struct str
     case CONTROL_DELETE:
         delete (hub, call, a);
         break;
+    case CONTROL_DEPLOY: /* control_deploy */
+        break;
     }
+}
+
+struct deploy *control_deploy(struct hub *hub, const struct control_call *call, struct str body,
+                              const struct tunnel_origin *origin, struct answer *a,
+                              char text[CONTROL_TEXT_MAX], deploy_done *done, void *owner)
+{
+    struct deploy_request request;
+    char *why = text + DEPLOY_ERROR_MAX;
+    if (deploy_request_read(&request, call->deploy, body, text, why) < 0) {
+        refuse_words(a, 400, text);
+        a->why = why;
+        return NULL;
+    }
+    struct deploy *d = deploy_start(hub->deploys, &request, call->engine, origin, done, owner);
+    if (!d) {
+        deploy_request_free(&request);
+        refuse(a, 503, "there are as many operations on containers as the hub can hold");
+        a->hop = HOP_HUB;
+    }
+    return d;
 }
