@@ -10,6 +10,7 @@
 #include "common/stream/listener.h"
 #include "common/stream/sock.h"
 #include "hub/admin/admin_bans.h"
+#include "hub/admin/admin_engines.h"
 #include "hub/admin/admin_impl.h"
 #include "hub/client/answer.h"
 #include "hub/client/control.h"
@@ -46,6 +47,9 @@ static void enter(struct admin_conn *c, enum admin_state state)
     case ADMIN_READING:
         timer_set(&hub->loop, &c->limit, hub->settings.head_timeout);
         break;
+    case ADMIN_ASKING: /* those who are asked keep the time */
+        timer_clear(&c->limit);
+        break;
     case ADMIN_SERVED:
         timer_set(&hub->loop, &c->limit, ANSWER_MS);
         break;
@@ -70,6 +74,12 @@ void admin_conn_end(struct admin_conn *c, const char *why)
         return;
     }
     log_debug(hub->log, "admin", c->id, "ended: %s", why);
+    if (c->engines) {
+        admin_engines_cancel(c->engines);
+        c->engines = NULL;
+    }
+    free(c->made);
+    c->made = NULL;
     if (c->s) {
         stream_close(c->s);
         c->s = NULL;
@@ -147,6 +157,12 @@ void admin_conn_answer(struct admin_conn *c, struct admin_answer *a, char **made
         *made = admin_bans_json(hub->bans, loop_now(&hub->loop), &a->n);
         a->body = *made;
         break;
+    case ADMIN_OP_ENGINES:
+        *made = c->made;
+        c->made = NULL;
+        a->body = *made;
+        a->n = c->made_len;
+        break;
     case ADMIN_OP_LIFT:
         lift(c, a);
         break;
@@ -169,12 +185,29 @@ static void tell_request(const struct admin_conn *c, const struct http_request *
              r->method.p, (int)MIN(path, 128U), r->path.p, status ? answer_words(status) : "taken");
 }
 
-static size_t on_data(void *owner, struct stream *s, const char *p, size_t n)
+static void serve(struct admin_conn *c)
+{
+    struct stream *s = c->s;
+    c->s = NULL;
+    enter(c, ADMIN_SERVED);
+    admin_lws_serve(c->admin->lws, c, sock_detach(s));
+}
+
+static void on_engines(void *owner, char *json, size_t n)
+{
+    struct admin_conn *c = owner;
+    c->engines = NULL; /* it goes when this returns */
+    c->made = json;
+    c->made_len = n;
+    serve(c);
+}
+
+static size_t on_data(void *owner, struct stream *s UNUSED, const char *p, size_t n)
 {
     struct admin_conn *c = owner;
     struct admin *a = c->admin;
     struct http_request *r = &a->hub->request;
-    if (c->state == ADMIN_CLOSING) {
+    if (c->state == ADMIN_CLOSING || c->state == ADMIN_ASKING) {
         c->scanned += n;
         if (c->scanned > LINGER_BYTES) {
             admin_conn_end(c, "goes on sending");
@@ -196,9 +229,12 @@ static size_t on_data(void *owner, struct stream *s, const char *p, size_t n)
         refuse(c, &v);
     } else {
         c->verdict = v;
-        c->s = NULL;
-        enter(c, ADMIN_SERVED);
-        admin_lws_serve(a->lws, c, sock_detach(s));
+        if (v.op == ADMIN_OP_ENGINES) {
+            enter(c, ADMIN_ASKING);
+            c->engines = admin_engines_start(a->hub, on_engines, c);
+        } else {
+            serve(c);
+        }
     }
     return n; /* what came behind the head is not read: the answer is the last */
 }

@@ -115,6 +115,7 @@ static void route(struct admin_verdict *v, const struct http_request *r)
         {{"/heartbeat", 10}, ADMIN_OP_HEARTBEAT},
         {{"/info", 5}, ADMIN_OP_INFO},
         {{"/api/bans", 9}, ADMIN_OP_BANS},
+        {{"/api/engines", 12}, ADMIN_OP_ENGINES},
     };
     const char *query = memchr(r->path.p, '?', r->path.n);
     struct str path = {r->path.p, query ? (size_t)(query - r->path.p) : r->path.n};

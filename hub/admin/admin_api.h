@@ -9,6 +9,7 @@
  *
  *     GET    /heartbeat          {"status": "ok"}
  *     GET    /info               as AppAPI gets it, control.h
+ *     GET    /api/engines        admin_engines.h
  *     GET    /api/bans           admin_bans.h
  *     DELETE /api/bans/ADDRESS   204; 404: it had no failures; 400: it is no address
  */
@@ -30,7 +31,8 @@ enum admin_op {
     ADMIN_OP_HEARTBEAT,
     ADMIN_OP_INFO,
     ADMIN_OP_BANS,
-    ADMIN_OP_LIFT, /* of `ip` */
+    ADMIN_OP_ENGINES, /* others have to be asked first */
+    ADMIN_OP_LIFT,    /* of `ip` */
 };
 
 struct admin_verdict {

@@ -13,6 +13,7 @@ struct lws;
 
 enum admin_state {
     ADMIN_READING, /* the head is awaited; the connection is `s` */
+    ADMIN_ASKING,  /* what was asked for is being collected (admin_engines.h); `s` is still ours */
     ADMIN_SERVED,  /* libwebsockets has the descriptor, `wsi` */
     ADMIN_CLOSING, /* refused; the client's last bytes are dropped until it closes */
     ADMIN_ENDED,
@@ -22,12 +23,15 @@ struct admin_conn {
     struct admin_conn *prev, *next;
     struct admin *admin;
     enum admin_state state;
-    struct stream *s; /* READING, CLOSING */
+    struct stream *s; /* READING, ASKING, CLOSING */
     struct lws *wsi;  /* SERVED; NULL before and after */
     struct timer limit;
     size_t scanned; /* READING: by the parser; CLOSING: bytes dropped */
     uint64_t id;
     struct admin_verdict verdict;
+    struct admin_engines *engines; /* ASKING */
+    char *made;                    /* the body that was collected; of made_len bytes */
+    size_t made_len;
     struct loop_task release;
 };
 
