@@ -115,13 +115,20 @@ class Process:
             raise ProgramFailed(f"{self.name} ended with {self.child.returncode}, expected "
                                 f"{sorted(self.expected)}:\n{self.tail()}")
 
-    def resident_kib(self):
-        """VmRSS, from /proc."""
+    def _memory(self, name):
         with open(f"/proc/{self.pid}/status", encoding="ascii") as file:
             for line in file:
-                if line.startswith("VmRSS:"):
+                if line.startswith(name + ":"):
                     return int(line.split()[1])
-        raise ProgramFailed(f"{self.name} has no VmRSS")
+        raise ProgramFailed(f"{self.name} has no {name}")
+
+    def resident_kib(self):
+        """VmRSS, from /proc."""
+        return self._memory("VmRSS")
+
+    def peak_kib(self):
+        """VmHWM, from /proc: the most that was ever resident."""
+        return self._memory("VmHWM")
 
     def open_files(self):
         return len(os.listdir(f"/proc/{self.pid}/fd"))
