@@ -5,10 +5,11 @@
 
 unit         every FOLDER/tests/test_*; the tests in them are counted, a program that dies in the
              middle of a test has failed that test
-integration  pytest over tests/integration, against the programs in FOLDER
+integration  pytest over tests/integration, against the programs in FOLDER, in parts side by side
 The last line is `N passed, N failed, N skipped` over all suites; the exit code is 1 if any failed.
 """
 import argparse
+import concurrent.futures
 import os
 import pathlib
 import re
@@ -55,6 +56,19 @@ def count_cmocka(text, code):
     return count
 
 
+def run_program(path, options):
+    """(exit code, output) of one program of unit tests."""
+    environment = dict(os.environ, CMOCKA_MESSAGE_OUTPUT="STDOUT")
+    command = shlex.split(options.wrap) + [str(path)]
+    try:
+        done = subprocess.run(command, cwd=ROOT, env=environment, timeout=options.seconds,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+        return done.returncode, done.stdout.decode("utf-8", "replace")
+    except subprocess.TimeoutExpired as error:
+        text = (error.stdout or b"").decode("utf-8", "replace")
+        return -1, f"{text}\nnot done after {options.seconds} s\n"
+
+
 def run_unit(build, options):
     total = Count()
     programs = sorted(path for path in (build / "tests").glob("test_*")
@@ -62,40 +76,35 @@ def run_unit(build, options):
     if not programs:
         print(f"no unit tests in {build}/tests: run `make unit`")
         total.failed = 1
-    environment = dict(os.environ, CMOCKA_MESSAGE_OUTPUT="STDOUT")
-    for path in programs:
-        if options.filter and options.filter not in path.name:
-            continue
-        command = shlex.split(options.wrap) + [str(path)]
-        try:
-            done = subprocess.run(command, cwd=ROOT, env=environment, timeout=options.seconds,
-                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
-            code, text = done.returncode, done.stdout.decode("utf-8", "replace")
-        except subprocess.TimeoutExpired as error:
-            code = -1
-            text = (error.stdout or b"").decode("utf-8", "replace")
-            text += f"\nnot done after {options.seconds} s\n"
-        count = count_cmocka(text, code)
-        total.add(count)
-        if count.failed:
-            print(f"--- {path.name}: exit {code}\n{text.rstrip()}")
-        if count.failed or options.verbose:
-            print(f"{path.name}: {count}", flush=True)
+    programs = [path for path in programs if not options.filter or options.filter in path.name]
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        results = pool.map(lambda path: run_program(path, options), programs)
+        for path, (code, text) in zip(programs, results):
+            count = count_cmocka(text, code)
+            total.add(count)
+            if count.failed:
+                print(f"--- {path.name}: exit {code}\n{text.rstrip()}")
+            if count.failed or options.verbose:
+                print(f"{path.name}: {count}", flush=True)
     return total
 
 
-def run_integration(build, options):
-    total = Count()
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="harp-tests-"))
-    report = folder / "junit.xml"
-    command = [PYTHON, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=short",
-               f"--junit-xml={report}", f"--basetemp={folder}/work", "tests/integration"]
+def integration_parts(options):
+    """The files that are run side by side: those with Docker engines wait for them most of the time.
+    Each part looks for secrets in its own logs."""
+    files = sorted(str(path.relative_to(ROOT))
+                   for path in (ROOT / "tests/integration").glob("test_*.py"))
     if options.filter:
-        command += ["-k", options.filter]
-    environment = dict(os.environ, HARP_BUILD=str(build), PYTHONDONTWRITEBYTECODE="1")
-    if options.wrap:
-        environment["HARP_WRAP"] = options.wrap
-    code = subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
+        return [files]
+    docker = [name for name in files if "/test_docker_" in name]
+    hostile = [name for name in docker if "_attacks" in name or "_faults" in name]
+    logs = [name for name in files if name.endswith("/test_logs.py")]
+    return [[name for name in files if name not in docker],
+            [name for name in docker if name not in hostile] + logs, hostile + logs]
+
+
+def count_pytest(report, code):
+    total = Count()
     if report.exists():
         for suite in ElementTree.parse(report).getroot().iter("testsuite"):
             tests, failures, errors, skipped = (
@@ -105,8 +114,34 @@ def run_integration(build, options):
     # 5 is "no test was selected"; all else without a failed test is pytest's own trouble.
     if code not in (0, 1, 5) and total.failed == 0:
         total.failed = 1
+    return total
+
+
+def run_integration(build, options):
+    total = Count()
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="harp-tests-"))
+    environment = dict(os.environ, HARP_BUILD=str(build), PYTHONDONTWRITEBYTECODE="1")
+    if options.wrap:
+        environment["HARP_WRAP"] = options.wrap
+    started = []
+    for number, files in enumerate(integration_parts(options)):
+        command = [PYTHON, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=short",
+                   f"--junit-xml={folder}/junit-{number}.xml", f"--basetemp={folder}/work-{number}",
+                   *(["-k", options.filter] if options.filter else []), *files]
+        # The output of the first part is seen as it comes, that of the others when they are done.
+        output = None if number == 0 else open(folder / f"output-{number}", "wb")
+        started.append((output, subprocess.Popen(
+            command, cwd=ROOT, env=dict(environment, HARP_PART=str(number)), stdout=output,
+            stderr=subprocess.STDOUT if output else None)))
+    for number, (output, process) in enumerate(started):
+        code = process.wait()
+        if output:
+            output.close()
+            sys.stdout.write((folder / f"output-{number}").read_text(errors="replace"))
+            sys.stdout.flush()
+        total.add(count_pytest(folder / f"junit-{number}.xml", code))
     if total.failed:
-        print(f"logs of all programs are kept in {folder}/work")
+        print(f"logs of all programs are kept in {folder}")
     else:
         shutil.rmtree(folder, ignore_errors=True)
     return total
