@@ -1,4 +1,5 @@
-"""The load: wrk for small answers, curl for transfers, wsload for WebSockets, burst for sessions.
+"""The load: wrk for small answers, curl for transfers, wsload for WebSockets, burst for sessions, fan
+for engines.
 
 Each function runs one phase of bounded length and returns a `Result`. What is not as it must be
 (status, size, an error counted by the tool) raises procs.Broken: a proxy that answers wrongly must
@@ -68,6 +69,7 @@ class Load:
         self.work = work
         self.wsload = own["wsload"]
         self.burst = own["burst"]
+        self.fan_program = own["fan"]
         self.big_file = big_file
         self.big_sum = big_sum
         self.script = f"{work}/done.lua"
@@ -144,6 +146,13 @@ class Load:
         """Microseconds of each request, as burst.c describes them."""
         return json.loads(_run([self.burst, str(port), str(count), str(waves), f"{public}/small",
                                 f"{user}/small", name], 40))
+
+    # --- engines ---
+
+    def fan(self, plan, waves, kept):
+        """Microseconds of waves and of requests, as fan.c describes them."""
+        return json.loads(_run([self.fan_program, plan, str(waves), "kept" if kept else "fresh"],
+                               70))
 
     # --- WebSockets ---
 

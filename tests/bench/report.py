@@ -14,6 +14,7 @@ import re
 import statistics
 import subprocess
 
+import engines_report
 import identity_report
 import scenarios
 from tables import MB, Target, number, ratios, scenario_table, table
@@ -187,6 +188,7 @@ def compose(data, programs, command):
         "## Scenarios\n",
         scenario_tables(data), "",
         *identity_report.sections(data),
+        *engines_report.sections(data),
         "## Start and memory\n",
         f"After a fresh start, medians of {data.rounds}. `private` is the larger of RssAnon and "
         "Private_Dirty, which count nearly the same pages. In the tunnel's row the time to the "

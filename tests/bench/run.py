@@ -6,7 +6,8 @@
 procs.py      processes and /proc
 subjects.py   the origin, HAProxy and nginx; harp.py: hub and tunnel client
 identity.py   hubs that ask Nextcloud (standin.py), and hubs with many ExApps
-load.py       wrk, curl, wsload, burst; scenarios.py: what is measured, round by round
+engines.py    ten Docker engines behind a hub; engines_report.py: its tables
+load.py       wrk, curl, wsload, burst, fan; scenarios.py: what is measured, round by round
 report.py     tables, targets, RESULTS.md; identity_report.py: those of identity.py
 
 A full run writes tests/bench/RESULTS.md, a partial or quick one build/bench/RESULTS.md. Either writes
@@ -24,6 +25,8 @@ import sys
 import tempfile
 import time
 
+import engines
+import engines_report
 import harp
 import identity
 import identity_report
@@ -142,8 +145,10 @@ def measure(args, programs, own, children, work):
     origin.start()
     tools = load.Load(children, work, own, big_file, big_sum)
     bench = scenarios.Bench(tools, origin, make_subjects(args, children, work, origin, programs),
-                            identity.groups(args.only, args.scenarios, children, work, origin,
-                                            programs), args.scenarios, args.seconds, say)
+                            {**identity.groups(args.only, args.scenarios, children, work, origin,
+                                               programs),
+                             **engines.groups(args.only, args.scenarios, children, work, programs)},
+                            args.scenarios, args.seconds, say)
     longest = 0.0
     for number in range(args.rounds):
         round_began = time.monotonic()
@@ -165,7 +170,8 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         programs = find_programs(args)
-        own = {"wsload": build_own("wsload", "wsframe.h"), "burst": build_own("burst")}
+        own = {"wsload": build_own("wsload", "wsframe.h"), "burst": build_own("burst"),
+               "fan": build_own("fan")}
         if procs.raise_file_limit() < 3 * subjects.CONNECTIONS // 2:
             say("warning: few open files are allowed (ulimit -n); the idle WebSockets may fail")
         work = work_folder()
@@ -188,8 +194,9 @@ def main():
     single = os.path.join(ROOT, "build", "bench", "results.json")
     with open(single, "w") as f:
         f.write(report.as_json(data, command))
-    say("\n" + report.scenario_tables(data) + "\n\n" + identity_report.tables(data) + "\n\n" +
-        report.memory_table(data) + "\n\n" + report.target_table(data))
+    say("\n" + "\n\n".join(filter(None, (
+        report.scenario_tables(data), identity_report.tables(data), engines_report.tables(data),
+        report.memory_table(data), report.target_table(data)))))
     say(f"\n{data.seconds:.0f} s; written to {os.path.relpath(args.results)} and "
         f"{os.path.relpath(single)}")
     for text in data.broken:

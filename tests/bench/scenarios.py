@@ -10,6 +10,7 @@ import statistics
 import time
 from dataclasses import dataclass, field
 
+import engines
 import identity
 import load
 import procs
@@ -61,7 +62,10 @@ SCENARIOS = (
              "100k requests", _own_small, repeats=2, warm=True),
     Scenario(identity.COLD, f"{identity.COUNT} cold sessions at once", "", "",
              measure=identity.measure_cold),
+    Scenario(engines.KEY, f"{engines.COUNT} containers looked at at once", "", "",
+             measure=engines.measure, repeats=3),
 )
+GROUPED = identity.KEYS + engines.KEYS  # those with subjects of their own
 KEYS = tuple(s.key for s in SCENARIOS) + ("idle",)
 
 
@@ -147,7 +151,7 @@ class Bench:
                     self.guard("checksum", subject, lambda s=subject: self.tools.check_transfers(
                         s.port, self.origin))
         for scenario in SCENARIOS:
-            if scenario.key in self.keys and scenario.key not in identity.KEYS:
+            if scenario.key in self.keys and scenario.key not in GROUPED:
                 self.turns(scenario, self.subjects)
         for subject in self.subjects:
             self.stop(subject)
