@@ -1,7 +1,8 @@
 #!/bin/sh
-# The whole path on one machine: Nextcloud's stand-in, the hub, and a sample ExApp on a unix socket
-# behind a tunnel with mutual TLS. The app becomes known as AppAPI does it; then requests of all kinds,
-# and what came of them; then stays until Ctrl-C.
+# The whole path on one machine: stand-ins for Nextcloud and for a Docker engine, the hub, a tunnel client
+# as on a Docker host, and a sample ExApp on a unix socket behind a tunnel with mutual TLS. An app is
+# deployed and becomes known as AppAPI does it; then requests of all kinds, and what came of them; then
+# stays until Ctrl-C.
 #
 #   deploy/demo/demo.sh           (`make demo` builds first)
 #   DEMO_ONCE=1                   ends after the check, with 0 if all went well
@@ -44,7 +45,7 @@ else
 fi
 
 folder=$(mktemp -d "${TMPDIR:-/tmp}/harp-demo.XXXXXX")
-nextcloud_pid='' hub_pid='' tunnel_pid='' exapp_pid=''
+nextcloud_pid='' hub_pid='' tunnel_pid='' exapp_pid='' engine_pid='' host_pid=''
 
 # Ends one program that this script started, and waits for it.
 # shellcheck disable=SC2317,SC2329 # called by clean_up
@@ -70,7 +71,9 @@ end() {
 clean_up() {
     trap - EXIT INT TERM HUP PIPE
     end "$tunnel_pid"
+    end "$host_pid"
     end "$hub_pid"
+    end "$engine_pid"
     end "$exapp_pid"
     end "$nextcloud_pid"
     rm -rf "$folder"
@@ -90,7 +93,7 @@ fail() {
 }
 
 ok() {
-    printf '  %s %-11s %s\n' "${green}ok${plain}" "$1" "$2"
+    printf '  %s %-12s %s\n' "${green}ok${plain}" "$1" "$2"
 }
 
 # ready NAME PID LOG PATTERN: waits for the line with which a program says that it listens.
@@ -143,6 +146,8 @@ nextcloud_pid=$!
 "$python" "$here/sample_exapp.py" --listen "unix:$folder/exapp.sock" --secret "$token" \
     >"$folder/exapp.log" 2>&1 &
 exapp_pid=$!
+"$python" "$here/helper.py" engine "$folder/docker.sock" >"$folder/engine.log" 2>&1 &
+engine_pid=$!
 "$build/harp-hub" >"$folder/hub.log" 2>&1 &
 hub_pid=$!
 ready "Nextcloud's stand-in" "$nextcloud_pid" "$folder/nextcloud.log" ready
@@ -152,7 +157,12 @@ ok exapp "listens on ${dim}$folder/exapp.sock${plain}"
 ready 'the hub' "$hub_pid" "$folder/hub.log" ready
 ok hub "http 127.0.0.1:$http, tunnels 127.0.0.1:$frp, certificates made"
 
-cat >"$folder/frpc.toml" <<EOF_CONFIG
+ready "Docker's stand-in" "$engine_pid" "$folder/engine.log" ready
+ok engine "a stand-in for a Docker engine at ${dim}$folder/docker.sock${plain}"
+
+# tunnel FILE NAME PORT SOCKET: the settings of a tunnel client that offers the socket at the hub's port.
+tunnel() {
+    cat >"$folder/$1" <<EOF_CONFIG
 serverAddr = "127.0.0.1"
 serverPort = $frp
 loginFailExit = false
@@ -166,18 +176,24 @@ transport.tls.serverName = "harp.nc"
 metadatas.token = "$key"
 
 [[proxies]]
-remotePort = 23005
+remotePort = $3
 type = "tcp"
-name = "sample"
+name = "$2"
 [proxies.plugin]
 type = "unix_domain_socket"
-unixPath = "$folder/exapp.sock"
+unixPath = "$4"
 EOF_CONFIG
-chmod 600 "$folder/frpc.toml"
+    chmod 600 "$folder/$1"
+}
+tunnel frpc.toml sample 23005 "$folder/exapp.sock"
 "$build/harp-tunnel-client" -c "$folder/frpc.toml" >"$folder/tunnel-client.log" 2>&1 &
 tunnel_pid=$!
+tunnel docker-host.toml docker-host 24001 "$folder/docker.sock"
+"$build/harp-tunnel-client" -c "$folder/docker-host.toml" >"$folder/docker-host.log" 2>&1 &
+host_pid=$!
 ready 'the tunnel client' "$tunnel_pid" "$folder/tunnel-client.log" 'proxy.*ready'
-ok tunnel 'up, with TLS and certificates on both sides'
+ready "the Docker host's tunnel client" "$host_pid" "$folder/docker-host.log" 'proxy.*ready'
+ok tunnels 'of the app and of the Docker host are up, with TLS and certificates on both sides'
 
 # ---- requests ----
 
@@ -235,6 +251,40 @@ storage=http://127.0.0.1:$http/exapps/app_api/exapp_storage/sample
 push() {
     call 204 --header @"$folder/key" --data-binary @"$folder/record.json" "$storage"
 }
+
+# docker WANT PATH [CURL-ARGUMENT...]: a call of AppAPI's to the Docker host.
+docker() {
+    docker_want=$1 docker_path=$2
+    shift 2
+    call "$docker_want" --header @"$folder/key" --header 'docker-engine-port: 24001' "$@" \
+        "http://127.0.0.1:$http/exapps/app_api/$docker_path"
+}
+image=registry.test/exapps/testapp:1.0.0
+cat >"$folder/create.json" <<EOF_CREATE
+{"name": "sample", "image_id": "$image", "network_mode": "host", "restart_policy": "unless-stopped",
+ "environment_variables": ["APP_ID=sample", "APP_PORT=23005", "HP_SHARED_KEY=$key"]}
+EOF_CREATE
+
+printf '%s\n' "${bold}AppAPI deploys the app on the Docker host${plain}"
+docker 200 "v1.41/images/$image/json"
+ok image "$code GET images/$image/json"
+docker 201 docker/exapp/create --data-binary @"$folder/create.json"
+ok create "$code docker/exapp/create: container nc_app_sample"
+docker 204 docker/exapp/install_certificates --data-binary '{"name": "sample"}'
+ok certificates "$code docker/exapp/install_certificates: the tunnel's, of this app alone"
+docker 204 docker/exapp/start --data-binary '{"name": "sample"}'
+ok start "$code docker/exapp/start"
+docker 200 docker/exapp/wait_for_start --data-binary '{"name": "sample"}'
+ok wait "$code docker/exapp/wait_for_start $(cat "$folder/answer")"
+docker 200 v1.41/containers/nc_app_sample/json
+if grep -qF "$key" "$folder/answer"; then
+    fail 'the shared key is in the container'
+fi
+ok token "$(grep -o 'HP_SHARED_KEY=nc_app_sample~sample~23005~.....' "$folder/answer")... in the container, not the key"
+docker 403 v1.41/info
+ok gate "$code GET info: $(cat "$folder/answer")"
+"$build/harp-hub" engines >"$folder/engines" 2>>"$folder/curl.log" || fail 'harp-hub engines'
+ok engines "harp-hub engines: $(awk '$1 == 24001 { print $2 ", Docker " $4 ", containers of ours: " $NF }' "$folder/engines")"
 
 printf '%s\n' "${bold}AppAPI makes the app known${plain}"
 call 200 --header @"$folder/appapi" "$url/heartbeat"
@@ -332,12 +382,14 @@ fi
 look 'as a user' "curl -i -H @$folder/alice $url/user"
 look 'as AppAPI' "curl -i -H @$folder/key http://127.0.0.1:$http/exapps/app_api/info"
 look 'who failed' "curl -i http://127.0.0.1:$admin/api/bans"
-look logs "tail -f $folder/*.log" settings "$folder/frpc.toml $folder/record.json"
+look engines "curl -i http://127.0.0.1:$admin/api/engines"
+look logs "tail -f $folder/*.log" settings "$folder/*.toml $folder/*.json"
 printf '%s\n' "running until Ctrl-C"
 
 # Ends, too, when one of the programs does: `wait` with a list waits for all, so each is asked.
 while kill -0 "$hub_pid" 2>/dev/null && kill -0 "$tunnel_pid" 2>/dev/null &&
-    kill -0 "$exapp_pid" 2>/dev/null && kill -0 "$nextcloud_pid" 2>/dev/null; do
+    kill -0 "$exapp_pid" 2>/dev/null && kill -0 "$nextcloud_pid" 2>/dev/null &&
+    kill -0 "$engine_pid" 2>/dev/null && kill -0 "$host_pid" 2>/dev/null; do
     sleep 1 &
     wait $! || true
 done

@@ -5,6 +5,7 @@
     helper.py cookie USER          the Cookie field of that user's browser, as the stand-in knows it
     helper.py told                 whom an ExApp was told: AUTHORIZATION-APP-API in its echo on stdin
     helper.py websocket URL TEXT   sends TEXT, prints what comes back
+    helper.py engine PATH          a stand-in for a Docker engine on that unix socket, until it is ended
 """
 import asyncio
 import base64
@@ -12,6 +13,7 @@ import json
 import pathlib
 import socket
 import sys
+import threading
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[2] / "tests/integration"))
 
@@ -51,5 +53,12 @@ def websocket(url, text):
     asyncio.run(talk())
 
 
+def engine(path):
+    from harness.fake_engine import FakeEngine
+    with FakeEngine(path):
+        print("ready", flush=True)
+        threading.Event().wait()
+
+
 if __name__ == "__main__":
-    {"ports": ports, "cookie": cookie, "told": told, "websocket": websocket}[sys.argv[1]](*sys.argv[2:])
+    {"engine": engine, "ports": ports, "cookie": cookie, "told": told, "websocket": websocket}[sys.argv[1]](*sys.argv[2:])
