@@ -5,6 +5,7 @@
 `world`       a hub that asks a stand-in for Nextcloud, and an ExApp, for a whole file
 `sample`      the hub, the tunnel and the sample ExApp, for a whole file, over mutual TLS
 `engine`      a Docker engine of the tests' own; `daemon` a hub in front of it (docker_fixtures.py)
+`engines`     stand-ins for engines, which may be told to fail (engine_fixtures.py)
 HARP_BUILD names the folder of the programs, so the same tests judge sanitizer builds.
 """
 import pathlib
@@ -18,6 +19,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from harness import (Hub, Nextcloud, RawOrigin, SampleExApp, TunnelClient, leaked,  # noqa: E402
                      program, response)
 from harness.docker_fixtures import ca_bundle, daemon, engine, file_daemon  # noqa: E402,F401
+from harness.engine_fixtures import engines, local, way  # noqa: E402,F401
 from harness.programs import TUNNEL_PORT, app, free_port  # noqa: E402
 from harness.world import World  # noqa: E402
 

@@ -38,25 +38,6 @@ def file_engines(tmp_path_factory, certs):
         site.close()
 
 
-@pytest.fixture
-def engines(file_engines):
-    file_engines.furnish()
-    yield file_engines
-    for engine in file_engines.engines:
-        engine.heal()
-    assert control(file_engines.hub, "GET", "/heartbeat").status == 200
-
-
-@pytest.fixture
-def local(engines):
-    return engines.local
-
-
-@pytest.fixture(params=WAYS)
-def way(engines, request):
-    return engines.ways[request.param]
-
-
 # ---- an engine in good health ----
 
 @pytest.mark.parametrize("name", TYPED)

@@ -10,7 +10,7 @@ import re
 import pytest
 
 from conftest import open_site
-from harness import control, wait_for
+from harness import wait_for
 from harness.engine_calls import (BUNDLE, SOON, Engines, assert_failed, furnish,
                                   typed_client)
 from harness.engine_faults import OWN_WORDS
@@ -47,25 +47,6 @@ def file_engines(tmp_path_factory, certs):
         yield Engines(site, {"HP_ENGINE_TIMEOUT": SOON})
     finally:
         site.close()
-
-
-@pytest.fixture
-def engines(file_engines):
-    file_engines.furnish()
-    yield file_engines
-    for engine in file_engines.engines:
-        engine.heal()
-    assert control(file_engines.hub, "GET", "/heartbeat").status == 200
-
-
-@pytest.fixture
-def local(engines):
-    return engines.local
-
-
-@pytest.fixture(params=["local", "tunnel"])
-def way(engines, request):
-    return engines.ways[request.param]
 
 
 def still(way):

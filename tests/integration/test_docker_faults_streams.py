@@ -8,13 +8,12 @@ import json
 import pytest
 
 from conftest import open_site
-from harness import RawClient, control, program_is_sanitized, wait_for
+from harness import RawClient, program_is_sanitized, wait_for
 from harness.credentials import SHARED_KEY
 from harness.engine_calls import CONTROL, GATE, KEY, SOON, Engines, port_field
 from harness.engine_model import frames
 from harness.fake_engine import Pull
 
-WAYS = ("local", "tunnel")
 PULL, PULL_PATH, _ = GATE["pull"]
 FOLLOW = "/v1.41/containers/nc_app_running/logs?follow=1&stdout=1&stderr=1"
 LINES = [{"status": "Pulling from other", "id": "2"},
@@ -29,15 +28,6 @@ def file_engines(tmp_path_factory, certs):
         yield Engines(site, {"HP_ENGINE_TIMEOUT": SOON})
     finally:
         site.close()
-
-
-@pytest.fixture(params=WAYS)
-def way(file_engines, request):
-    file_engines.furnish()
-    yield file_engines.ways[request.param]
-    for engine in file_engines.engines:
-        engine.heal()
-    assert control(file_engines.hub, "GET", "/heartbeat").status == 200
 
 
 def next_chunk(client):

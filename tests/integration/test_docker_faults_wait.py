@@ -4,7 +4,7 @@ import json
 import pytest
 
 from conftest import open_site
-from harness import control, wait_for
+from harness import wait_for
 from harness.engine_calls import Engines, typed_client
 from harness.wait import SLOWNESS
 
@@ -58,15 +58,6 @@ def file_engines(tmp_path_factory, certs):
         yield Engines(site, {"HP_ENGINE_START_TIMEOUT": f"{int(3 * SLOWNESS)}s"})
     finally:
         site.close()
-
-
-@pytest.fixture(params=["local", "tunnel"])
-def way(file_engines, request):
-    file_engines.furnish()
-    yield file_engines.ways[request.param]
-    for engine in file_engines.engines:
-        engine.heal()
-    assert control(file_engines.hub, "GET", "/heartbeat").status == 200
 
 
 def waited(way, name="app"):
