@@ -145,6 +145,8 @@ void tunnel_work_came(struct tunnels *ts, struct tunnel_conn *c, struct stream *
     t->ready_n++;
     tunnel_link_add(&t->ready, &r->link);
     stream_own(s, &ready_events, r);
+    log_debug(ts->hub->log, "tunnel", t->id, "work connection of %s kept ready: %u, its pool is %u",
+              t->name, t->ready_n, t->pool);
 }
 
 struct stream *tunnel_take(struct tunnel *t, const struct tunnel_origin *origin, tunnel_done *done,
