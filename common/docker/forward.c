@@ -43,8 +43,31 @@ static void put_field(struct writer *w, const struct http_request *request, stru
     }
 }
 
+static void put_framing(struct writer *w, const struct http_request *request,
+                        const struct docker_forwarding *how)
+{
+    char text[64];
+    if (how->chunked) {
+        writer_put(w, STR("Content-Type: application/x-tar\r\nTransfer-Encoding: chunked\r\n"));
+    } else if (how->length > 0) {
+        int n = snprintf(text, sizeof(text), "Content-Length: %zu\r\n", how->length);
+        writer_put(w, STR("Content-Type: application/json\r\n"));
+        writer_put(w, (struct str){text, (size_t)n});
+    } else if (request->method_id != HTTP_GET && request->method_id != HTTP_HEAD) {
+        /* Said for methods that could have a body (RFC 9110 8.6). */
+        writer_put(w, STR("Content-Length: 0\r\n"));
+    }
+    if (how->upgrade) {
+        writer_put(w, STR("Connection: Upgrade\r\nUpgrade: tcp\r\n"));
+    } else if (!how->keep_alive) {
+        writer_put(w, STR("Connection: close\r\n"));
+    }
+    writer_put(w, STR("\r\n"));
+}
+
 size_t docker_forward_request(char *out, size_t cap, const struct docker_call *call,
-                              const struct http_request *request)
+                              const struct http_request *request,
+                              const struct docker_forwarding *how)
 {
     struct writer w = {out, out + cap, false};
     if (!call->rule) {
@@ -68,11 +91,7 @@ size_t docker_forward_request(char *out, size_t cap, const struct docker_call *c
     if (call->rule->registry_auth) {
         put_field(&w, request, STR("X-Registry-Auth"));
     }
-    /* Said for methods that could have a body (RFC 9110 8.6). */
-    if (request->method_id != HTTP_GET && request->method_id != HTTP_HEAD) {
-        writer_put(&w, STR("Content-Length: 0\r\n"));
-    }
-    writer_put(&w, STR("Connection: close\r\n\r\n"));
+    put_framing(&w, request, how);
     return w.full ? 0 : (size_t)(w.p - out);
 }
 

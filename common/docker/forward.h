@@ -17,15 +17,24 @@
 #define DOCKER_FORWARD_MAX (64u * 1024)
 
 /* Bytes enough for a verdict's message, and for its JSON text. */
-#define DOCKER_MESSAGE_MAX 256u
+#define DOCKER_MESSAGE_MAX 320u
 #define DOCKER_MESSAGE_BODY_MAX (6 * DOCKER_MESSAGE_MAX + 32)
 
-/* The whole head of a request without a body, to be answered on a connection of its own. The path is
+/* What goes on behind the head, and what becomes of the connection. */
+struct docker_forwarding {
+    bool keep_alive; /* other requests may follow on the connection */
+    bool upgrade;    /* to tcp */
+    bool chunked;    /* an archive follows, in chunks */
+    size_t length;   /* bytes of JSON that follow */
+};
+
+/* The whole head of a request. The path is
  * decoded, since ":", "/" and "@" may all stand in one; the query's values are encoded but for unreserved
  * characters. Of the client's fields the first Accept and User-Agent go on, and, where the rule says so,
  * X-Registry-Auth. Also 0 for a call that did not pass. `request` is the one it was judged with. */
 size_t docker_forward_request(char *out, size_t cap, const struct docker_call *call,
-                              const struct http_request *request) MUST_CHECK;
+                              const struct http_request *request,
+                              const struct docker_forwarding *how) MUST_CHECK;
 
 /* Whether a field of the engine's answer comes back: all but those the parser marked drop, and Location,
  * since the client can't go where the engine would send it. */

@@ -1,23 +1,11 @@
 #include "common/docker/policy.h"
 
+#include "common/docker/catalogue.h"
 #include "common/docker/chars.h"
 #include "common/docker/reference.h"
 #include "common/docker/value.h"
 
 #include <stdio.h>
-
-static const char *check_container(struct str name)
-{
-    return docker_container_valid(name) ? NULL : "is not nc_app_ and 1 to 100 of a-z A-Z 0-9 _ . -";
-}
-
-static const char *check_image(struct str name)
-{
-    return docker_image_valid(name) ? NULL : "is neither an image reference nor an image id";
-}
-
-const struct docker_object docker_object_container = {"container", check_container, false};
-const struct docker_object docker_object_image = {"image", check_image, true};
 
 static int malformed(struct docker_verdict *v, const char *why)
 {
@@ -26,20 +14,32 @@ static int malformed(struct docker_verdict *v, const char *why)
     return v->status;
 }
 
-static int refuse(struct docker_verdict *v, const char *why)
+int docker_refuse(struct docker_verdict *v, enum docker_fault fault, struct str what,
+                  const char *why)
 {
+    bool fit = what.n < sizeof(v->what);
+    for (size_t i = 0; fit && i < what.n; i++) {
+        fit = what.p[i] >= 0x20 && what.p[i] <= 0x7e;
+    }
     v->status = 403;
+    v->fault = fault;
+    snprintf(v->what, sizeof(v->what), "%.*s", fit ? (int)what.n : 0, what.p ? what.p : "");
     snprintf(v->why, sizeof(v->why), "%s", why);
     return v->status;
 }
 
+static int refuse(struct docker_verdict *v, const char *why)
+{
+    return docker_refuse(v, DOCKER_FAULT_NEVER, STR(""), why);
+}
+
 /* "parameter follow is not ..." */
-static int refuse_named(struct docker_verdict *v, const char *kind, struct str name,
+static int refuse_param(struct docker_verdict *v, enum docker_fault fault, struct str name,
                         const char *why)
 {
-    v->status = 403;
-    snprintf(v->why, sizeof(v->why), "%s %.*s %s", kind, STR_ARG(name), why);
-    return v->status;
+    char text[sizeof(v->why)];
+    snprintf(text, sizeof(text), "parameter %.*s %s", STR_ARG(name), why);
+    return docker_refuse(v, fault, name, text);
 }
 
 /* Takes the next segment off a rule's path. */
@@ -93,7 +93,7 @@ static const struct docker_rule *find(const struct docker_policy *policy, enum h
     const struct docker_rule *rule = NULL;
     unsigned first = 0, count = 0;
     for (size_t i = 0; i < policy->count && !rule; i++) {
-        const struct docker_rule *r = &policy->rules[i];
+        const struct docker_rule *r = policy->rules[i];
         if ((r->methods & DOCKER_METHOD(method)) && fits(r, call, &first, &count)) {
             rule = r;
         }
@@ -153,11 +153,11 @@ static int judge_params(const struct docker_rule *rule, const struct docker_call
         struct str name = docker_param_name(call, i), value = docker_param_value(call, i);
         const struct docker_param_rule *param = param_rule(rule, name);
         if (!param) {
-            return refuse_named(v, "parameter", name, "is not allowed");
+            return refuse_param(v, DOCKER_FAULT_PARAM, name, "is not allowed");
         }
         const char *why = param->check(value);
         if (why) {
-            return refuse_named(v, "parameter", name, why);
+            return refuse_param(v, DOCKER_FAULT_NEVER, name, why);
         }
         if (param->streams && docker_value_is_true(value)) {
             v->answer = DOCKER_ANSWER_STREAM;
@@ -166,7 +166,7 @@ static int judge_params(const struct docker_rule *rule, const struct docker_call
     for (unsigned i = 0; i < DOCKER_RULE_PARAMS && rule->params[i].name; i++) {
         struct str name = str_of(rule->params[i].name), unused;
         if (rule->params[i].required && !docker_call_param(call, name, &unused)) {
-            return refuse_named(v, "parameter", name, "is missing");
+            return refuse_param(v, DOCKER_FAULT_NEVER, name, "is missing");
         }
     }
     return 0;
@@ -182,25 +182,89 @@ static bool base64url(struct str s)
     return true;
 }
 
+static bool has_body(const struct http_request *request)
+{
+    return request->framing == HTTP_BODY_CHUNKED || request->length > 0;
+}
+
+static int judge_framing(const struct docker_rule *rule, const struct http_request *request,
+                         struct docker_verdict *v)
+{
+    switch (rule->body) {
+    case DOCKER_NO_BODY:
+        return has_body(request) ? refuse(v, "a body is not allowed") : 0;
+    case DOCKER_BODY_CONTAINER:
+    case DOCKER_BODY_EXEC:
+    case DOCKER_BODY_EXEC_START:
+    case DOCKER_BODY_VOLUME:
+    case DOCKER_BODY_ARCHIVE:
+        return has_body(request) ? 0 : refuse(v, "a body is missing");
+    case DOCKER_BODY_DROPPED:
+        break;
+    }
+    return 0;
+}
+
+/* The media type without its parameters. */
+static struct str media_type(struct str value)
+{
+    size_t n = 0;
+    while (n < value.n && value.p[n] != ';' && value.p[n] != ' ' && value.p[n] != '\t') {
+        n++;
+    }
+    return (struct str){value.p, n};
+}
+
+static bool type_fits(enum docker_body body, struct str type)
+{
+    return body == DOCKER_BODY_ARCHIVE ? str_eq_nocase(type, STR("application/x-tar"))
+                                       : str_eq_nocase(type, STR("application/json"));
+}
+
+static int judge_types(const struct docker_rule *rule, const struct http_request *request,
+                       struct docker_verdict *v)
+{
+    unsigned types = 0;
+    if (rule->body == DOCKER_NO_BODY || !has_body(request)) {
+        return 0;
+    }
+    for (unsigned i = 0; i < request->nfields; i++) {
+        const struct http_field *f = &request->fields[i];
+        if (f->id == HTTP_CONTENT_ENCODING) {
+            return refuse(v, "Content-Encoding is not allowed");
+        }
+        if (f->id == HTTP_CONTENT_TYPE &&
+            (++types > 1 || !type_fits(rule->body, media_type(f->value)))) {
+            types = 2;
+            break;
+        }
+    }
+    if (types != 1) {
+        return refuse(v, rule->body == DOCKER_BODY_ARCHIVE
+                             ? "Content-Type is not application/x-tar"
+                             : "Content-Type is not application/json");
+    }
+    return 0;
+}
+
 /* The fields marked drop are looked at, too: naming one in Connection must not hide it from here. */
 static int judge_head(const struct docker_rule *rule, const struct http_request *request,
                       struct docker_verdict *v)
 {
     unsigned auths = 0;
-    switch (rule->body) {
-    case DOCKER_NO_BODY:
-        if (request->framing == HTTP_BODY_CHUNKED || request->length > 0) {
-            return refuse(v, "a body is not allowed");
-        }
-        break;
+    if (judge_framing(rule, request, v) || judge_types(rule, request, v)) {
+        return v->status;
     }
     for (unsigned i = 0; i < request->nfields; i++) {
         const struct http_field *f = &request->fields[i];
-        if (f->id == HTTP_EXPECT) {
+        if (f->id == HTTP_EXPECT && rule->body == DOCKER_NO_BODY) {
             return refuse(v, "Expect is not allowed");
         }
-        if (f->id == HTTP_UPGRADE) {
+        if (f->id == HTTP_UPGRADE && !rule->upgrade) {
             return refuse(v, "Upgrade is not allowed");
+        }
+        if (f->id == HTTP_UPGRADE && (!request->upgrade || !str_eq(f->value, STR("tcp")))) {
+            return refuse(v, "Upgrade is not to tcp");
         }
         if (!rule->registry_auth || !str_eq_nocase(f->name, STR("X-Registry-Auth"))) {
             continue;
@@ -213,6 +277,55 @@ static int judge_head(const struct docker_rule *rule, const struct http_request 
         }
     }
     return 0;
+}
+
+/* What an engine has to be asked before the call may pass. */
+static bool needs_look(const struct docker_policy *policy, const struct docker_rule *rule,
+                       struct str name, bool *by_id)
+{
+    bool container = rule->object == &docker_object_container;
+    *by_id = container && policy->looks_up && name.n >= DOCKER_ID_SHORT && docker_hex_valid(name) &&
+             !docker_words_all(policy->grants->containers);
+    return *by_id || (policy->looks_up && policy->grants->owner &&
+                      (container || rule->object == &docker_object_volume));
+}
+
+static int judge_object(const struct docker_policy *policy, const struct docker_rule *rule,
+                        struct str name, struct docker_verdict *v)
+{
+    const struct docker_object *o = rule->object;
+    char text[sizeof(v->why)];
+    bool by_id;
+    if (!o) {
+        return 0;
+    }
+    const char *why = o->check(name);
+    enum docker_fault fault = DOCKER_FAULT_NEVER;
+    v->look_up = needs_look(policy, rule, name, &by_id);
+    if (!why && !by_id && o->granted) {
+        why = o->granted(policy->grants, name);
+        fault = o->fault;
+    }
+    if (!why) {
+        return 0;
+    }
+    snprintf(text, sizeof(text), "%s name %s", o->what, why);
+    return docker_refuse(v, fault, name, text);
+}
+
+/* What would allow a call that no rule fits: the rule of docker_catalogue that does, if there is one. */
+static int refuse_call(struct docker_verdict *v, const struct http_request *request,
+                       struct docker_call *call)
+{
+    char text[DOCKER_RULE_TEXT_MAX];
+    bool encoded;
+    const struct docker_rule *known = find(&docker_catalogue, request->method_id, call, &encoded);
+    call->object = (struct docker_span){0, 0};
+    if (!known) {
+        return docker_refuse(v, DOCKER_FAULT_CALL, STR(""), "not an allowed call");
+    }
+    return docker_refuse(v, DOCKER_FAULT_CALL, str_of(docker_rule_text(known, text)),
+                         "not an allowed call");
 }
 
 int docker_judge(const struct docker_policy *policy, const struct http_request *request,
@@ -233,22 +346,14 @@ int docker_judge(const struct docker_policy *policy, const struct http_request *
     }
     if (!rule) {
         describe(verdict, request, call);
-        return refuse(verdict, "not an allowed call");
+        return refuse_call(verdict, request, call);
     }
     snprintf(verdict->call, sizeof(verdict->call), "%s", rule->name);
     verdict->answer = rule->answer;
-    why = rule->object ? rule->object->check(docker_call_object(call)) : NULL;
-    if (why) {
-        return refuse_named(verdict, rule->object->what, STR("name"), why);
-    }
-    if (judge_params(rule, call, verdict)) {
-        return verdict->status;
-    }
-    why = rule->also ? rule->also(call) : NULL;
-    if (why) {
-        return refuse(verdict, why);
-    }
-    if (judge_head(rule, request, verdict)) {
+    if (judge_object(policy, rule, docker_call_object(call), verdict) ||
+        judge_params(rule, call, verdict) ||
+        (rule->also && rule->also(policy->grants, call, verdict)) ||
+        judge_head(rule, request, verdict)) {
         return verdict->status;
     }
     call->rule = rule;

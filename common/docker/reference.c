@@ -1,6 +1,9 @@
 #include "common/docker/reference.h"
 
 #include "common/docker/chars.h"
+#include "common/docker/grants.h"
+
+#include <stdio.h>
 
 static bool word(char c)
 {
@@ -143,6 +146,13 @@ static bool bare_id(struct str s)
     return s.n == 64 && all(s, lower_hex);
 }
 
+/* Whether the first of several components is a registry, as Docker tells them apart. */
+static bool registry(struct str first)
+{
+    return memchr(first.p, '.', first.n) || memchr(first.p, ':', first.n) ||
+           str_eq(first, STR("localhost"));
+}
+
 bool docker_reference_read(struct docker_reference *ref, struct str s)
 {
     *ref = (struct docker_reference){.name = s};
@@ -169,6 +179,30 @@ bool docker_reference_read(struct docker_reference *ref, struct str s)
     return image_name_valid(ref->name) && !bare_id(ref->name);
 }
 
+/* Whether an engine could read it as the beginning of an image's id. */
+static bool short_id(const struct docker_reference *ref)
+{
+    return ref->tag.n == 0 && ref->digest.n == 0 && docker_hex_valid(ref->name);
+}
+
+const char *docker_image_granted(const struct docker_grants *grants, struct str s)
+{
+    struct docker_reference ref;
+    char full[DOCKER_NAME_MAX + sizeof("docker.io/library/")];
+    if (docker_words_all(grants->images)) {
+        return NULL;
+    }
+    if (!docker_reference_read(&ref, s) || short_id(&ref)) {
+        return "is an id, or may be one; the policy lists images by name";
+    }
+    struct str rest = ref.name, first = take_until(&rest, '/');
+    const char *before = !rest.p ? "docker.io/library/" : registry(first) ? "" : "docker.io/";
+    int n = snprintf(full, sizeof(full), "%s%.*s", before, STR_ARG(ref.name));
+    return docker_words_match(grants->images, (struct str){full, (size_t)n})
+               ? NULL
+               : "is not one that the policy lists";
+}
+
 bool docker_image_valid(struct str s)
 {
     struct docker_reference unused;
@@ -179,8 +213,18 @@ bool docker_image_valid(struct str s)
 bool docker_container_valid(struct str s)
 {
     const struct str prefix = STR("nc_app_");
-    return starts_with(s, prefix) && s.n > prefix.n && s.n <= prefix.n + DOCKER_CONTAINER_MAX &&
+    return starts_with(s, prefix) && s.n > prefix.n && s.n <= DOCKER_CONTAINER_MAX &&
            all(s, name_byte);
+}
+
+bool docker_name_valid(struct str s)
+{
+    return s.n >= 2 && s.n <= DOCKER_CONTAINER_MAX && docker_alnum(s.p[0]) && all(s, name_byte);
+}
+
+bool docker_hex_valid(struct str s)
+{
+    return s.n > 0 && s.n <= DOCKER_ID_DIGITS && all(s, lower_hex);
 }
 
 bool docker_tag_valid(struct str s)

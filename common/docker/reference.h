@@ -24,7 +24,9 @@
 #define DOCKER_DIGEST_MAX (sizeof("sha512:") - 1 + 128)
 #define DOCKER_REFERENCE_MAX (DOCKER_NAME_MAX + 1 + DOCKER_TAG_MAX + 1 + DOCKER_DIGEST_MAX)
 #define DOCKER_PORT_MAX 65535u    /* of a registry */
-#define DOCKER_CONTAINER_MAX 100u /* behind "nc_app_" */
+#define DOCKER_CONTAINER_MAX 107u /* a container's, volume's or network's name: "nc_app_" and 100 */
+#define DOCKER_ID_DIGITS 64u      /* of a container, an exec */
+#define DOCKER_ID_SHORT 12u       /* as docker prints them */
 #define DOCKER_PLATFORM_PART_MAX 32u
 
 struct docker_reference {
@@ -40,8 +42,21 @@ bool docker_reference_read(struct docker_reference *ref, struct str s) MUST_CHEC
  * behind "sha256:". The first digits of an id are a name by the grammar. */
 bool docker_image_valid(struct str s) MUST_CHECK;
 
+/* Against the patterns of grants->images, which name a registry and a path, as `ghcr.io/nextcloud/` and a star. A
+ * reference without a registry means docker.io, and one of a single component docker.io/library (as Docker
+ * reads them). NULL: it is granted; else a reason. An id, and a name that may be the beginning of one, is
+ * granted only where all images are. */
+struct docker_grants;
+const char *docker_image_granted(const struct docker_grants *grants, struct str s) MUST_CHECK;
+
 /* nc_app_[a-zA-Z0-9_.-]{1,100} */
 bool docker_container_valid(struct str s) MUST_CHECK;
+
+/* [a-zA-Z0-9][a-zA-Z0-9_.-]{1,106}, as Docker has it for containers and volumes, but for the length. */
+bool docker_name_valid(struct str s) MUST_CHECK;
+
+/* 1 to 64 lower-case hexadecimal digits: an id, or the beginning of one. */
+bool docker_hex_valid(struct str s) MUST_CHECK;
 
 bool docker_tag_valid(struct str s) MUST_CHECK;
 

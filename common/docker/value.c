@@ -62,3 +62,39 @@ const char *docker_value_platform(struct str s)
 {
     return docker_platform_valid(s) ? NULL : "is not a platform";
 }
+
+const char *docker_value_number(struct str s)
+{
+    bool good = str_eq(s, STR("-1")) || (s.n > 0 && s.n <= DOCKER_TAIL_DIGITS && digits(s) == s.n);
+    return good ? NULL : "is not a number";
+}
+
+const char *docker_value_signal(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        if (!docker_alnum(s.p[i]) && s.p[i] != '+' && s.p[i] != '-') {
+            return "is not a signal";
+        }
+    }
+    return s.n > 0 && s.n <= 16 ? NULL : "is not a signal";
+}
+
+const char *docker_value_any(struct str s)
+{
+    return s.n > 0 ? NULL : "is empty";
+}
+
+const char *docker_value_name(struct str s)
+{
+    return docker_name_valid(s) ? NULL : "is not a name";
+}
+
+const char *docker_value_root(struct str s)
+{
+    return str_eq(s, STR("/")) ? NULL : "is not /";
+}
+
+const char *docker_value_false(struct str s)
+{
+    return str_eq(s, STR("0")) || str_eq(s, STR("false")) ? NULL : "is not false";
+}

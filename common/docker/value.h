@@ -28,6 +28,24 @@ const char *docker_value_time(struct str s) MUST_CHECK;
 /* A number of lines, or "all". */
 const char *docker_value_tail(struct str s) MUST_CHECK;
 
+/* 1 to 9 decimal digits, or -1. */
+const char *docker_value_number(struct str s) MUST_CHECK;
+
+/* A signal: letters, digits and `+` `-`, at most 16. */
+const char *docker_value_signal(struct str s) MUST_CHECK;
+
+/* Anything that a value may be, but nothing. */
+const char *docker_value_any(struct str s) MUST_CHECK;
+
+/* A name for a container to be made; what the policy grants is not looked at. */
+const char *docker_value_name(struct str s) MUST_CHECK;
+
+/* The folder "/". */
+const char *docker_value_root(struct str s) MUST_CHECK;
+
+/* Not true: of parameters that are taken, but may ask for nothing. */
+const char *docker_value_false(struct str s) MUST_CHECK;
+
 /* By which an image can be pulled, see reference.h. */
 const char *docker_value_reference(struct str s) MUST_CHECK;
 

@@ -35,5 +35,6 @@ void gate_judge(struct hub *hub, const struct http_request *request, struct str 
 
 size_t gate_forward(struct hub *hub, char *out, size_t cap)
 {
-    return docker_forward_request(out, cap, &hub->docker_call, &hub->request);
+    return docker_forward_request(out, cap, &hub->docker_call, &hub->request,
+                                  &(struct docker_forwarding){.keep_alive = false});
 }

@@ -17,6 +17,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+static const struct docker_forwarding closing = {.keep_alive = false};
+
 /* Shapes of what may be written to the engine. S, C, A: how slash, colon and "@" are spelled there. */
 #define ALNUM "[a-z0-9]+"
 #define COMPONENT ALNUM "(?:(?:\\.|__?|-+)" ALNUM ")*"
@@ -163,10 +165,11 @@ static void check_passed(void)
 {
     static const struct http_limits wide = {32768, DOCKER_FORWARD_MAX, HTTP_MAX_FIELDS};
     char *head = malloc(DOCKER_FORWARD_MAX);
-    size_t scanned = 0, len = docker_forward_request(head, DOCKER_FORWARD_MAX, &call, &in);
-    REQUIRE(len > 0 && docker_forward_request(head, len - 1, &call, &in) == 0);
+    size_t scanned = 0,
+           len = docker_forward_request(head, DOCKER_FORWARD_MAX, &call, &in, &closing);
+    REQUIRE(len > 0 && docker_forward_request(head, len - 1, &call, &in, &closing) == 0);
     char *exact = malloc(len), *second = malloc(len);
-    REQUIRE(docker_forward_request(exact, len, &call, &in) == len);
+    REQUIRE(docker_forward_request(exact, len, &call, &in, &closing) == len);
     free(head);
     REQUIRE(http_parse_request(&out, exact, len, &wide, &scanned) == (int)len);
     REQUIRE(str_eq(out.method, in.method) && out.minor == 1 && !out.keep_alive && !out.upgrade);
@@ -178,7 +181,7 @@ static void check_passed(void)
     REQUIRE(shapes_of(out.method, out.path) == 1);
     REQUIRE(docker_judge(&docker_policy_hub, &out, out.path, &again, &verdict2) == 0);
     require_same();
-    REQUIRE(docker_forward_request(second, len, &again, &out) == len);
+    REQUIRE(docker_forward_request(second, len, &again, &out, &closing) == len);
     REQUIRE(memcmp(exact, second, len) == 0);
     free(exact);
     free(second);
@@ -199,7 +202,7 @@ static void check_refused(struct str target, bool bare)
     REQUIRE(doc && json_str(json_get(json_root(doc), "message"), &text) == 0);
     REQUIRE(str_eq(text, (struct str){message, n}));
     json_free(doc);
-    REQUIRE(!call.rule && docker_forward_request(body, sizeof(body), &call, &in) == 0);
+    REQUIRE(!call.rule && docker_forward_request(body, sizeof(body), &call, &in, &closing) == 0);
     /* Within what all limits allow, a path of a shape passes. Queries have rules of their own. */
     if (bare && target.n <= 100 && !memchr(target.p, '?', target.n)) {
         REQUIRE(shapes_of(in.method, target) == 0);

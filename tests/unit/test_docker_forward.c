@@ -16,6 +16,7 @@ static struct http_response res;
 static struct docker_call call;
 static struct docker_verdict verdict;
 static char out[DOCKER_FORWARD_MAX];
+static const struct docker_forwarding closing = {.keep_alive = false};
 
 static void judge(const struct docker_policy *policy, const char *head, int want)
 {
@@ -31,14 +32,14 @@ static void judge(const struct docker_policy *policy, const char *head, int want
 static void expect(const char *head, const char *want)
 {
     judge(&docker_policy_hub, head, 0);
-    size_t n = docker_forward_request(out, sizeof(out), &call, &req);
+    size_t n = docker_forward_request(out, sizeof(out), &call, &req, &closing);
     if (n != strlen(want) || memcmp(out, want, n) != 0) {
         fail_msg("got:\n%.*s\nwanted:\n%s", (int)n, out, want);
     }
     /* Not a byte less is enough, and none behind it is touched. */
     char *exact = malloc(n);
-    assert_int_equal(docker_forward_request(exact, n, &call, &req), n);
-    assert_int_equal(docker_forward_request(exact, n - 1, &call, &req), 0);
+    assert_int_equal(docker_forward_request(exact, n, &call, &req, &closing), n);
+    assert_int_equal(docker_forward_request(exact, n - 1, &call, &req, &closing), 0);
     free(exact);
 }
 
@@ -101,13 +102,13 @@ static void writes_no_call_that_did_not_pass(void **state)
 {
     (void)state;
     judge(&docker_policy_hub, "GET /_ping HTTP/1.1\r\nHost: h\r\n\r\n", 0);
-    assert_int_not_equal(docker_forward_request(out, sizeof(out), &call, &req), 0);
+    assert_int_not_equal(docker_forward_request(out, sizeof(out), &call, &req, &closing), 0);
     judge(&docker_policy_hub, "GET /info HTTP/1.1\r\nHost: h\r\n\r\n", 403);
-    assert_int_equal(docker_forward_request(out, sizeof(out), &call, &req), 0);
+    assert_int_equal(docker_forward_request(out, sizeof(out), &call, &req, &closing), 0);
     judge(&docker_policy_hub, "GET /_ping HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\n", 403);
-    assert_int_equal(docker_forward_request(out, sizeof(out), &call, &req), 0);
+    assert_int_equal(docker_forward_request(out, sizeof(out), &call, &req, &closing), 0);
     judge(&docker_policy_hub, "GET /../_ping HTTP/1.1\r\nHost: h\r\n\r\n", 400);
-    assert_int_equal(docker_forward_request(out, sizeof(out), &call, &req), 0);
+    assert_int_equal(docker_forward_request(out, sizeof(out), &call, &req, &closing), 0);
 }
 
 static const char *anything(struct str value)
@@ -115,13 +116,16 @@ static const char *anything(struct str value)
     return value.n > DOCKER_PARAM_VALUE_MAX ? "is not bounded" : NULL;
 }
 
-static const struct docker_rule wide_rules[] = {
-    {.name = "wide",
-     .path = "wide",
-     .methods = DOCKER_METHOD(HTTP_POST),
-     .registry_auth = true,
-     .params = {{.name = "a", .check = anything}, {.name = "b", .check = anything}}}};
-static const struct docker_policy wide = {wide_rules, 1, DOCKER_VERSION_MAX};
+static const struct docker_rule wide_rule = {
+    .name = "wide",
+    .path = "wide",
+    .methods = DOCKER_METHOD(HTTP_POST),
+    .registry_auth = true,
+    .params = {{.name = "a", .check = anything}, {.name = "b", .check = anything}}};
+static const struct docker_rule *const wide_rules[] = {&wide_rule};
+static const struct docker_grants nothing;
+static const struct docker_policy wide = {
+    .rules = wide_rules, .count = 1, .version_max = DOCKER_VERSION_MAX, .grants = &nothing};
 
 static void encodes_whatever_a_value_holds(void **state)
 {
@@ -133,7 +137,7 @@ static void encodes_whatever_a_value_holds(void **state)
     }
     snprintf(head + n, sizeof(head) - n, " HTTP/1.1\r\nHost: h\r\n\r\n");
     judge(&wide, head, 0);
-    assert_int_not_equal(docker_forward_request(out, sizeof(out), &call, &req), 0);
+    assert_int_not_equal(docker_forward_request(out, sizeof(out), &call, &req, &closing), 0);
     want += strlen("POST /wide?a=");
     for (unsigned c = 0x20; c < 0x7f; c++) {
         char piece[8];
@@ -172,7 +176,7 @@ static void its_buffer_is_enough_for_every_head(void **state)
     }
     snprintf(head + n, sizeof(head) - n, "\r\n");
     judge(&wide, head, 0);
-    size_t len = docker_forward_request(out, sizeof(out), &call, &req);
+    size_t len = docker_forward_request(out, sizeof(out), &call, &req, &closing);
     assert_in_range(len, 3 * (LINE - 64) + 2 * (LINE - 64) + DOCKER_REGISTRY_AUTH_MAX, sizeof(out));
 }
 

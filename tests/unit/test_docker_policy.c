@@ -266,8 +266,8 @@ static void refuses_calls_that_no_rule_names(void **state)
 
 static void refuses_objects_that_are_not_for_appapi(void **state)
 {
-    static const char container[] =
-        "container name is not nc_app_ and 1 to 100 of a-z A-Z 0-9 _ . -",
+    static const char container[] = "container name is not one that the policy lists",
+                      no_name[] = "container name is not a container's name",
                       image[] = "image name is neither an image reference nor an image id",
                       inspect[] = "containers/inspect", images[] = "images/inspect";
     static const struct refusal rows[] = {
@@ -277,10 +277,10 @@ static void refuses_objects_that_are_not_for_appapi(void **state)
         {"GET", "/containers/NC_APP_x/json", inspect, container},
         {"GET", "/containers/nc_app_/json", inspect, container},
         {"GET", "/containers/xnc_app_x/json", inspect, container},
-        {"GET", "/containers/nc_app_x:y/json", inspect, container},
-        {"GET", "/containers/nc_app_x@y/json", inspect, container},
-        {"GET", "/containers/nc_app_x~/json", inspect, container},
-        {"GET", "/containers/nc_app_" X100 "x/json", inspect, container},
+        {"GET", "/containers/nc_app_x:y/json", inspect, no_name},
+        {"GET", "/containers/nc_app_x@y/json", inspect, no_name},
+        {"GET", "/containers/nc_app_x~/json", inspect, no_name},
+        {"GET", "/containers/nc_app_" X100 "x/json", inspect, no_name},
         {"GET", "/containers/create/json", inspect, container},
         {"GET", "/containers/json/json", inspect, container},
         {"GET", "/images/A/json", images, image},
@@ -535,7 +535,7 @@ static void the_hubs_table_is_well_formed(void **state)
 {
     (void)state;
     for (size_t i = 0; i < docker_policy_hub.count; i++) {
-        const struct docker_rule *r = &docker_policy_hub.rules[i];
+        const struct docker_rule *r = docker_policy_hub.rules[i];
         const char *hole = strstr(r->path, "{}");
         assert_true(!hole == !r->object);
         assert_true(!hole || !strstr(hole + 1, "{}"));
