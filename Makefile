@@ -1,7 +1,8 @@
 # Builds the programs and runs everything that judges them; `make help` lists the targets.
 #
-# A source file is found by its folder: common/*/*.c is the shared library, hub/*.c hub/*/*.c and
-# tunnel-client/*.c are the programs, tests/unit/test_*.c and tests/fuzz/fuzz_*.c one program each.
+# A source file is found by its folder: common/*/*.c is the shared library, hub/*.c hub/*/*.c,
+# tunnel-client/*.c and socket-filter/*/*.c are the programs (socket-filter/ship/*.c is one of its own),
+# tests/unit/test_*.c and tests/fuzz/fuzz_*.c one program each.
 # BUILD= names the folder of a variant (make BUILD=build/asan SANITIZE=address,undefined).
 
 BUILD    ?= build
@@ -38,7 +39,11 @@ obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 COMMON_OBJ := $(call obj,$(wildcard common/*/*.c))
 HUB_OBJ    := $(call obj,$(filter-out hub/main.c,$(wildcard hub/*.c hub/*/*.c)))
 CLIENT_OBJ := $(call obj,$(filter-out tunnel-client/main.c,$(wildcard tunnel-client/*.c)))
-PROGRAMS   := $(BUILD)/harp-hub $(BUILD)/harp-tunnel-client
+SHIP_OBJ   := $(call obj,$(wildcard socket-filter/ship/*.c))
+FILTER_OBJ := $(filter-out $(SHIP_OBJ),$(call obj,$(wildcard socket-filter/*/*.c)))
+PROGRAMS   := $(BUILD)/harp-hub $(BUILD)/harp-tunnel-client \
+              $(if $(wildcard socket-filter/main.c),$(BUILD)/harp-socket-filter) \
+              $(if $(wildcard socket-filter/ship/main.c),$(BUILD)/harp-audit-ship)
 UNIT       := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
 FUZZ       := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 UNIT_HELP  := $(call obj,$(filter-out $(wildcard tests/unit/test_*.c),$(wildcard tests/unit/*.c)))
@@ -60,9 +65,19 @@ $(BUILD)/harp-tunnel-client: $(call obj,tunnel-client/main.c) $(BUILD)/libclient
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(PKG_LIBS)
 
+$(BUILD)/harp-socket-filter: $(call obj,socket-filter/main.c) $(BUILD)/libfilter.a $(BUILD)/libcommon.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(PKG_LIBS)
+
+# What needs libcurl, and a network, is no part of the program that stands before the Docker socket.
+$(BUILD)/harp-audit-ship: $(SHIP_OBJ) $(BUILD)/libfilter.a $(BUILD)/libcommon.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(PKG_LIBS)
+
 $(BUILD)/libcommon.a: $(COMMON_OBJ)
 $(BUILD)/libhub.a: $(HUB_OBJ)
 $(BUILD)/libclient.a: $(CLIENT_OBJ)
+$(BUILD)/libfilter.a: $(FILTER_OBJ)
 $(BUILD)/lib%.a:
 	@mkdir -p $(@D)
 	$(call say,AR,$@)
@@ -74,13 +89,15 @@ $(BUILD)/obj/%.o: %.c
 	$(Q)$(CC) $(CPPFLAGS) $(PKG_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 unit: $(UNIT)
-$(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(UNIT_HELP) $(BUILD)/libhub.a $(BUILD)/libclient.a $(BUILD)/libcommon.a
+$(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(UNIT_HELP) $(BUILD)/libhub.a $(BUILD)/libclient.a \
+                  $(BUILD)/libfilter.a $(BUILD)/libcommon.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(PKG_LIBS) $(TEST_LIBS)
 
 fuzz-build: $(FUZZ)
-$(BUILD)/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/libhub.a $(BUILD)/libclient.a $(BUILD)/libcommon.a
+$(BUILD)/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/libhub.a $(BUILD)/libclient.a \
+                  $(BUILD)/libfilter.a $(BUILD)/libcommon.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(PKG_LIBS)
@@ -89,9 +106,11 @@ FUZZ_SECONDS ?= 30
 FUZZ_BUILD   ?= build/fuzzing
 JOBS         ?= $(shell nproc)
 CLANG        ?= clang
-C_FILES       = $(wildcard common/*/*.c hub/*.c hub/*/*.c tunnel-client/*.c socket-filter/*.c \
+C_FILES       = $(wildcard common/*/*.c hub/*.c hub/*/*.c tunnel-client/*.c \
+                socket-filter/*.c socket-filter/*/*.c \
                 tests/unit/*.c tests/fuzz/*.c tests/bench/*.c)
-H_FILES       = $(wildcard common/*/*.h hub/*.h hub/*/*.h tunnel-client/*.h socket-filter/*.h \
+H_FILES       = $(wildcard common/*/*.h hub/*.h hub/*/*.h tunnel-client/*.h \
+                socket-filter/*.h socket-filter/*/*.h \
                 tests/unit/*.h tests/fuzz/*.h tests/bench/*.h)
 SHELL_FILES   = $(wildcard .ci/run tests/*.sh tests/*/*.sh deploy/*.sh deploy/*/*.sh)
 
