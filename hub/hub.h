@@ -8,6 +8,7 @@
 #include "common/crypto/secret.h"
 #include "common/docker/forward.h"
 #include "common/http/head.h"
+#include "common/http/reply.h"
 #include "common/loop/loop.h"
 #include "hub/client/rewrite.h"
 #include "hub/settings/settings.h"
@@ -46,7 +47,7 @@ struct hub {
     struct docker_call docker_call;
     char gate_why[DOCKER_MESSAGE_MAX];
     char head[REWRITE_MAX];
-    char trailers[REWRITE_MAX];
+    char trailers[HTTP_REPLY_MAX];
 };
 
 #endif

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/http/reply.h"
 #include "common/log/log.h"
 #include "common/stream/listener.h"
 #include "common/stream/sock.h"
@@ -108,7 +109,7 @@ static void limit_passed(struct timer *t)
 
 static size_t error_text(char out[256], int status, const char *why)
 {
-    int n = snprintf(out, 256, "%d %s\nreason: %.200s\n", status, answer_words(status), why);
+    int n = snprintf(out, 256, "%d %s\nreason: %.200s\n", status, http_status_words(status), why);
     return (size_t)n;
 }
 
@@ -182,7 +183,8 @@ static void tell_request(const struct admin_conn *c, const struct http_request *
     const char *query = memchr(r->path.p, '?', r->path.n);
     size_t path = query ? (size_t)(query - r->path.p) : r->path.n;
     log_info(c->admin->hub->log, "admin", c->id, "%.*s %.*s: %s", (int)MIN(r->method.n, 16U),
-             r->method.p, (int)MIN(path, 128U), r->path.p, status ? answer_words(status) : "taken");
+             r->method.p, (int)MIN(path, 128U), r->path.p,
+             status ? http_status_words(status) : "taken");
 }
 
 static void serve(struct admin_conn *c)

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "common/http/reply.h"
 #include "common/config/values.h"
 #include "common/http/percent.h"
 #include "hub/admin/admin_bans.h"
@@ -161,7 +162,7 @@ size_t admin_answer_head(char out[ADMIN_HEAD_MAX], const struct admin_answer *a)
                      "Cache-Control: no-store\r\n"
                      "X-Content-Type-Options: nosniff\r\n"
                      "Connection: close\r\n",
-                     a->status, answer_words(a->status));
+                     a->status, http_status_words(a->status));
     if (a->status != 204) { /* which must have neither (RFC 9110 8.6) */
         n += snprintf(out + n, ADMIN_HEAD_MAX - (size_t)n,
                       "Content-Type: %s\r\nContent-Length: %zu\r\n",

@@ -5,40 +5,7 @@
 
 #include "common/config/utf8.h"
 #include "common/docker/forward.h"
-
-const char *answer_words(int status)
-{
-    static const struct {
-        int status;
-        const char *words;
-    } table[] = {
-        {200, "OK"},
-        {201, "Created"},
-        {204, "No Content"},
-        {400, "Bad Request"},
-        {401, "Unauthorized"},
-        {403, "Forbidden"},
-        {404, "Not Found"},
-        {405, "Method Not Allowed"},
-        {408, "Request Timeout"},
-        {409, "Conflict"},
-        {413, "Content Too Large"},
-        {414, "URI Too Long"},
-        {417, "Expectation Failed"},
-        {431, "Request Header Fields Too Large"},
-        {501, "Not Implemented"},
-        {502, "Bad Gateway"},
-        {503, "Service Unavailable"},
-        {504, "Gateway Timeout"},
-        {505, "HTTP Version Not Supported"},
-    };
-    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
-        if (table[i].status == status) {
-            return table[i].words;
-        }
-    }
-    return "Error";
-}
+#include "common/http/reply.h"
 
 const char *hop_name(enum hop hop)
 {
@@ -75,7 +42,7 @@ static void make_utf8(char *text, size_t n)
 static size_t docker_write(char *out, size_t cap, const struct answer *a)
 {
     char text[512];
-    const char *why = a->why && a->why[0] ? a->why : answer_words(a->status);
+    const char *why = a->why && a->why[0] ? a->why : http_status_words(a->status);
     size_t n = add(text, sizeof(text), 0, "%s%s%s%.400s",
                    a->hop == HOP_NONE ? "" : "hop: ", hop_name(a->hop),
                    a->hop == HOP_NONE ? "" : ": ", why);
@@ -95,7 +62,7 @@ static size_t body_write(char *out, size_t cap, const struct answer *a)
     if (a->words) {
         n = add(out, cap, n, "%s\n", a->words);
     } else {
-        n = add(out, cap, n, "%d %s%s\n", a->status, answer_words(a->status),
+        n = add(out, cap, n, "%d %s%s\n", a->status, http_status_words(a->status),
                 a->status == 503 ? " (HaRP)" : "");
     }
     if (a->hop != HOP_NONE) {
@@ -111,7 +78,8 @@ size_t answer_write(char out[ANSWER_MAX], const struct answer *a)
 {
     char body[ANSWER_MAX - 512];
     size_t n = body_write(body, sizeof(body), a);
-    size_t len = add(out, ANSWER_MAX, 0, "HTTP/1.1 %d %s\r\n", a->status, answer_words(a->status));
+    size_t len =
+        add(out, ANSWER_MAX, 0, "HTTP/1.1 %d %s\r\n", a->status, http_status_words(a->status));
     if (a->status != 204) {
         len = add(out, ANSWER_MAX, len, "Content-Type: %s\r\nContent-Length: %zu\r\n",
                   a->docker ? "application/json"

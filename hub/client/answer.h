@@ -24,13 +24,11 @@ struct answer {
     const char *allow; /* of a 405: the methods */
     bool docker;       /* hop and why as a Docker engine writes errors: {"message":"..."} */
     bool close;
-    bool keep_alive; /* as in rewrite.h */
+    bool keep_alive; /* as in common/http/reply.h */
     bool head;       /* the request was a HEAD: no body */
 };
 
 /* Head and body; a 204 has none. */
 size_t answer_write(char out[ANSWER_MAX], const struct answer *a);
-/* "Not Found" of 404; "Error" where it is not known. */
-const char *answer_words(int status);
 
 #endif

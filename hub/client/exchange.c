@@ -6,14 +6,15 @@
 #include "common/docker/forward.h"
 #include "common/docker/policy.h"
 #include "common/log/log.h"
+#include "common/stream/body_pass.h"
 #include "common/stream/sock.h"
 #include "hub/client/client.h"
 #include "hub/client/frontend.h"
 #include "hub/hub.h"
+#include "common/http/reply.h"
 #include "hub/client/rewrite.h"
 
 enum {
-    MAX_PIECES = 32,  /* pieces of a body sent by one system call */
     MAX_INTERIM = 32, /* 1xx answers before the final one */
 };
 
@@ -35,81 +36,6 @@ enum hop exchange_hop(const struct client *c)
 static const char *peer_name(const struct client *c)
 {
     return c->x.access.app ? c->x.access.app->meta.id : "a Docker engine";
-}
-
-/* ---- bodies ---- */
-
-enum pump { PUMP_MORE, PUMP_DONE, PUMP_BAD };
-
-/* The trailer section rewritten into hub->head; -1: malformed. */
-static ssize_t read_trailers(struct hub *hub, struct http_body *b)
-{
-    struct http_field fields[HTTP_MAX_FIELDS];
-    int n = http_parse_trailers(fields, HTTP_MAX_FIELDS, b->trailers.p, b->trailers.n, &limits,
-                                &b->why);
-    return n < 0 ? -1
-                 : (ssize_t)rewrite_trailers(hub->trailers, sizeof(hub->trailers), fields,
-                                             (unsigned)n);
-}
-
-struct pass {
-    struct stream *to;
-    struct str head; /* goes first, once */
-    bool wrote;      /* something went to `to` */
-    struct iovec iov[MAX_PIECES];
-    int cnt;
-};
-
-static void pass_flush(struct pass *to)
-{
-    if (to->cnt > 0) {
-        stream_writev(to->to, to->iov, to->cnt);
-        to->wrote = true;
-        to->cnt = 0;
-    }
-}
-
-static void pass_add(struct pass *to, const void *p, size_t n)
-{
-    if (to->cnt == MAX_PIECES) {
-        pass_flush(to);
-    }
-    if (n > 0) {
-        to->iov[to->cnt++] = (struct iovec){(void *)(uintptr_t)p, n};
-    }
-}
-
-/* Passes the head, then as much of the body in [p, p+n) as there is; *used counts the body's bytes.
- * With PUMP_BAD, to->wrote tells whether something of this call had to be written before. */
-static enum pump pump(struct hub *hub, struct http_body *b, struct pass *to, const char *p,
-                      size_t n, size_t *used)
-{
-    enum http_body_result r = HTTP_BODY_MORE;
-    pass_add(to, to->head.p, to->head.n);
-    *used = 0;
-    while (r == HTTP_BODY_MORE) {
-        size_t k;
-        struct str run;
-        r = http_body_feed(b, p + *used, n - *used, &k, &run);
-        pass_add(to, run.p, run.n);
-        *used += k;
-        if (r == HTTP_BODY_MORE && (k == 0 || *used == n)) {
-            break;
-        }
-    }
-    if (r == HTTP_BODY_TRAILERS) {
-        ssize_t len = read_trailers(hub, b);
-        if (len < 0) {
-            return PUMP_BAD;
-        }
-        pass_add(to, hub->trailers, (size_t)len);
-        r = HTTP_BODY_DONE;
-    }
-    if (r == HTTP_BODY_BAD) {
-        return PUMP_BAD;
-    }
-    pass_flush(to);
-    return r == HTTP_BODY_DONE ? PUMP_DONE : PUMP_MORE;
 }
 
 /* ---- time ---- */
@@ -268,7 +194,7 @@ static ssize_t answer_head(struct client *c, const char *p, size_t n)
     struct hub *hub = c->hub;
     struct exchange *x = &c->x;
     struct http_response *r = &hub->response;
-    struct rewrite_reply reply = {0};
+    struct http_reply reply = {0};
     int len = http_parse_response(r, x->method, p, n, &limits, &x->up_scanned);
     if (len <= 0) {
         if (len < 0) {
@@ -289,7 +215,7 @@ static ssize_t answer_head(struct client *c, const char *p, size_t n)
         return -1;
     }
     if (x->minor > 0) { /* HTTP/1.0 knows no interim answers (RFC 9110 15.2) */
-        stream_write(c->s, hub->head, rewrite_response(hub->head, sizeof(hub->head), r, &reply));
+        stream_write(c->s, hub->head, http_write_response(hub->head, sizeof(hub->head), r, &reply));
     }
     if (r->status == 101) {
         switch_protocols(c);
@@ -341,20 +267,21 @@ static size_t up_data(void *owner, struct stream *up, const char *p, size_t n)
             x->keep_alive = false;
         }
         x->up_keep_alive = r->keep_alive;
-        struct rewrite_reply reply = {.close = !x->keep_alive,
-                                      .keep_alive = x->minor == 0,
-                                      .chunked = r->framing == HTTP_BODY_CHUNKED && !decode};
-        head = (struct str){hub->head, rewrite_response(hub->head, sizeof(hub->head), r, &reply)};
+        struct http_reply reply = {.close = !x->keep_alive,
+                                   .keep_alive = x->minor == 0,
+                                   .chunked = r->framing == HTTP_BODY_CHUNKED && !decode};
+        head =
+            (struct str){hub->head, http_write_response(hub->head, sizeof(hub->head), r, &reply)};
     }
-    struct pass to = {.to = c->s, .head = head};
-    enum pump done = pump(hub, &x->response, &to, p + off, n - off, &used);
+    struct body_pass to = {.to = c->s, .head = head, .trailers = hub->trailers};
+    enum body_pass_result done = body_pass(&to, &x->response, p + off, n - off, &used);
     off += used;
     x->head_sent = x->head_sent || to.wrote;
-    if (done == PUMP_BAD) {
+    if (done == BODY_PASS_BAD) {
         malformed(c, x->response.why);
         return n;
     }
-    if (done == PUMP_DONE) {
+    if (done == BODY_PASS_DONE) {
         finish(c, off < n);
         return n;
     }
@@ -469,10 +396,10 @@ void exchange_own(struct client *c)
 /* ---- the request ---- */
 
 /* After a step of the request's body. Returns false when the exchange is over. */
-static bool request_step(struct client *c, enum pump done)
+static bool request_step(struct client *c, enum body_pass_result done)
 {
     struct exchange *x = &c->x;
-    if (done == PUMP_BAD) {
+    if (done == BODY_PASS_BAD) {
         if (x->head_sent) {
             client_end(c, x->request.why);
         } else {
@@ -480,7 +407,7 @@ static bool request_step(struct client *c, enum pump done)
         }
         return false;
     }
-    x->request_done = done == PUMP_DONE;
+    x->request_done = done == BODY_PASS_DONE;
     if (!x->request_done && stream_pending(x->up) > 0) {
         stream_pause(c->s);
     }
@@ -529,8 +456,8 @@ size_t exchange_begin(struct client *c, const struct target *target, const char 
     }
     http_body_init(&x->request, r->framing, r->length, false);
     struct stream *up = x->up;
-    struct pass pass = {.to = up, .head = {hub->head, len}};
-    enum pump done = pump(hub, &x->request, &pass, p + head_len, n - head_len, &used);
+    struct body_pass pass = {.to = up, .head = {hub->head, len}, .trailers = hub->trailers};
+    enum body_pass_result done = body_pass(&pass, &x->request, p + head_len, n - head_len, &used);
     if (!request_step(c, done)) {
         return n;
     }
@@ -547,8 +474,8 @@ size_t exchange_client_data(struct client *c, const char *p, size_t n)
         stream_pause(c->s);
         return 0;
     }
-    struct pass pass = {.to = x->up};
-    enum pump done = pump(c->hub, &x->request, &pass, p, n, &used);
+    struct body_pass pass = {.to = x->up, .trailers = c->hub->trailers};
+    enum body_pass_result done = body_pass(&pass, &x->request, p, n, &used);
     return request_step(c, done) ? used : n;
 }
 

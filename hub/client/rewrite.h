@@ -1,4 +1,4 @@
-/* rewrite.h - heads as the hub sends them on: to the ExApp, and back to the client.
+/* rewrite.h - request heads as the hub sends them on to the ExApp. Answers: common/http/reply.h.
  *
  * Pure: parsed head in, bytes out. Hop-by-hop fields are left out (RFC 9110 7.6.1), framing fields
  * are the hub's own, everything else passes as sent, in order, repeated fields repeated.
@@ -25,18 +25,5 @@ struct rewrite_app {
 
 size_t rewrite_request(char *out, size_t cap, const struct http_request *r,
                        const struct rewrite_app *app) MUST_CHECK;
-
-struct rewrite_reply {
-    bool close;      /* the connection ends after this answer */
-    bool keep_alive; /* an HTTP/1.0 client asked to keep it, and must be told */
-    bool chunked;    /* the body follows with chunked framing */
-};
-
-size_t rewrite_response(char *out, size_t cap, const struct http_response *r,
-                        const struct rewrite_reply *reply) MUST_CHECK;
-
-/* A trailer section with its empty line; the fields marked drop are left out. */
-size_t rewrite_trailers(char *out, size_t cap, const struct http_field *fields,
-                        unsigned n) MUST_CHECK;
 
 #endif

@@ -2,6 +2,7 @@
  * without a field the client may not set, and with nothing of its own lost or changed. */
 #include <stdlib.h>
 
+#include "common/http/reply.h"
 #include "hub/client/rewrite.h"
 
 #define REQUIRE(x)                                                                                 \
@@ -120,13 +121,13 @@ static void check_response(const char *p, size_t n, enum http_method method, boo
         return;
     }
     const struct http_response *r = &answer_in;
-    struct rewrite_reply reply = {.close = close || r->framing == HTTP_BODY_TO_EOF,
-                                  .keep_alive = !close,
-                                  .chunked = r->framing == HTTP_BODY_CHUNKED};
+    struct http_reply reply = {.close = close || r->framing == HTTP_BODY_TO_EOF,
+                               .keep_alive = !close,
+                               .chunked = r->framing == HTTP_BODY_CHUNKED};
     char *head = malloc(REWRITE_MAX);
-    size_t len = rewrite_response(head, REWRITE_MAX, r, &reply);
-    REQUIRE(len > 0 && rewrite_response(head, len - 1, r, &reply) == 0);
-    REQUIRE(rewrite_response(head, len, r, &reply) == len);
+    size_t len = http_write_response(head, REWRITE_MAX, r, &reply);
+    REQUIRE(len > 0 && http_write_response(head, len - 1, r, &reply) == 0);
+    REQUIRE(http_write_response(head, len, r, &reply) == len);
     if (r->nfields + 2 <= HTTP_MAX_FIELDS) {
         scanned = 0;
         REQUIRE(http_parse_response(&answer_out, method, head, len, &wide, &scanned) == (int)len);
@@ -148,9 +149,9 @@ static void check_trailers(const char *p, size_t n)
         return;
     }
     char *section = malloc(REWRITE_MAX);
-    size_t len = rewrite_trailers(section, REWRITE_MAX, fields, (unsigned)have);
-    REQUIRE(len >= 2 && rewrite_trailers(section, len - 1, fields, (unsigned)have) == 0);
-    REQUIRE(rewrite_trailers(section, len, fields, (unsigned)have) == len);
+    size_t len = http_write_trailers(section, REWRITE_MAX, fields, (unsigned)have);
+    REQUIRE(len >= 2 && http_write_trailers(section, len - 1, fields, (unsigned)have) == 0);
+    REQUIRE(http_write_trailers(section, len, fields, (unsigned)have) == len);
     int left = http_parse_trailers(again, HTTP_MAX_FIELDS, section, len, &wide, &why);
     REQUIRE(left >= 0 && left <= have);
     for (int i = 0; i < left; i++) {

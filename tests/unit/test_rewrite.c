@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
+#include "common/http/reply.h"
 #include "hub/client/rewrite.h"
 
 #define OWN                                                                                        \
@@ -229,7 +230,7 @@ static void passes_a_response_on(void **state)
 {
     static const struct {
         const char *in;
-        struct rewrite_reply reply;
+        struct http_reply reply;
         const char *want;
     } rows[] = {
         {"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nSet-Cookie: a\r\nx: 1\r\nset-cookie: b\r\n\r\n",
@@ -269,7 +270,7 @@ static void passes_a_response_on(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         parse_response(rows[i].in);
-        expect(rewrite_response(out, sizeof(out), &res, &rows[i].reply), rows[i].want);
+        expect(http_write_response(out, sizeof(out), &res, &rows[i].reply), rows[i].want);
     }
 }
 
@@ -284,13 +285,13 @@ static void leaves_forbidden_fields_out_of_trailers(void **state)
     int n = http_parse_trailers(fields, HTTP_MAX_FIELDS, in, sizeof(in) - 1, &HTTP_LIMITS_DEFAULT,
                                 &why);
     assert_true(n > 0);
-    expect(rewrite_trailers(out, sizeof(out), fields, (unsigned)n), "x: 1\r\nX: 2\r\n\r\n");
-    expect(rewrite_trailers(out, sizeof(out), fields, 0), "\r\n");
+    expect(http_write_trailers(out, sizeof(out), fields, (unsigned)n), "x: 1\r\nX: 2\r\n\r\n");
+    expect(http_write_trailers(out, sizeof(out), fields, 0), "\r\n");
     /* Also when nobody marked them. */
     for (int i = 0; i < n; i++) {
         fields[i].drop = false;
     }
-    size_t len = rewrite_trailers(out, sizeof(out), fields, (unsigned)n);
+    size_t len = http_write_trailers(out, sizeof(out), fields, (unsigned)n);
     out[len] = '\0';
     assert_null(strcasestr(out, "ex_app_id"));
     assert_null(strcasestr(out, "harp"));
@@ -299,7 +300,7 @@ static void leaves_forbidden_fields_out_of_trailers(void **state)
 static void too_small_a_buffer_gives_nothing(void **state)
 {
     struct http_field field = {.name = {"x", 1}, .value = {"1", 1}};
-    struct rewrite_reply reply = {.close = true, .chunked = true};
+    struct http_reply reply = {.close = true, .chunked = true};
     struct rewrite_app strip = app;
     (void)state;
     strip.strip_credentials = true;
@@ -307,14 +308,14 @@ static void too_small_a_buffer_gives_nothing(void **state)
                   "Transfer-Encoding: chunked\r\n\r\n");
     parse_response("HTTP/1.1 200 OK\r\nx: 1\r\nTransfer-Encoding: chunked\r\n\r\n");
     size_t whole[] = {rewrite_request(out, sizeof(out), &req, &strip),
-                      rewrite_response(out, sizeof(out), &res, &reply),
-                      rewrite_trailers(out, sizeof(out), &field, 1)};
+                      http_write_response(out, sizeof(out), &res, &reply),
+                      http_write_trailers(out, sizeof(out), &field, 1)};
     for (int kind = 0; kind < 3; kind++) {
         for (size_t cap = 0; cap <= whole[kind]; cap++) {
             char *exact = malloc(cap ? cap : 1);
             size_t n = kind == 0   ? rewrite_request(exact, cap, &req, &strip)
-                       : kind == 1 ? rewrite_response(exact, cap, &res, &reply)
-                                   : rewrite_trailers(exact, cap, &field, 1);
+                       : kind == 1 ? http_write_response(exact, cap, &res, &reply)
+                                   : http_write_trailers(exact, cap, &field, 1);
             free(exact);
             assert_int_equal(n, cap == whole[kind] ? cap : 0);
         }
