@@ -28,6 +28,11 @@ static int print_help(const struct program *program, FILE *out)
             "  -h, --help          print this text\n"
             "      --version       print the version\n",
             program->summary);
+    for (size_t i = 0; i < program->options_n; i++) {
+        const struct program_option *o = &program->options[i];
+
+        fprintf(out, "      %s %s\n                      %s\n", o->name, o->argument, o->help);
+    }
     if (program->commands_n)
         print_commands(program, out);
     fputs("\n"
@@ -92,6 +97,31 @@ static const char *joined_value(const char *arg, const char *name)
     return strncmp(arg, name, n) == 0 && arg[n] == '=' ? arg + n + 1 : NULL;
 }
 
+/* The program's own option that `arg` is, with its value in the same word or not (*value is NULL then). */
+static const struct program_option *own_option(const struct program *program, const char *arg,
+                                               const char **value)
+{
+    for (size_t i = 0; i < program->options_n; i++) {
+        const struct program_option *o = &program->options[i];
+
+        *value = joined_value(arg, o->name);
+        if (*value || strcmp(arg, o->name) == 0)
+            return o;
+    }
+    return NULL;
+}
+
+static int take_own(struct options *options, const struct program_option *option, const char *value,
+                    const struct program *program, FILE *err)
+{
+    if (!value || !*value)
+        return options_usage_error(program, err, "a value is missing behind", option->name);
+    if (options->given_n == OPTIONS_GIVEN_MAX)
+        return options_usage_error(program, err, "too many options, from", option->name);
+    options->given[options->given_n++] = (struct option_given){option, value};
+    return OPTIONS_RUN;
+}
+
 static int finish(int code, FILE *out)
 {
     /* A full disk behind `--print-config > file` must not look like success. */
@@ -106,7 +136,8 @@ int options_parse(struct options *options, int argc, char *const *argv, char *co
     *options = (struct options){0};
     for (int i = 1; i < argc; i++) {
         const char *arg = argv[i];
-        const char *value = joined_value(arg, "--config");
+        const char *value = joined_value(arg, "--config"), *own_value = NULL;
+        const struct program_option *own = own_option(program, arg, &own_value);
         int rc = OPTIONS_RUN;
 
         if (!value)
@@ -125,7 +156,13 @@ int options_parse(struct options *options, int argc, char *const *argv, char *co
         } else if (strcmp(arg, "--print-config") == 0) {
             settings_print(program->settings, out, program->example_head, program->example_tail);
             return finish(EXIT_CODE_OK, out);
-        } else if (arg[0] == '-')
+        } else if (own)
+            rc = take_own(options, own,
+                          own_value    ? own_value
+                          : ++i < argc ? argv[i]
+                                       : NULL,
+                          program, err);
+        else if (arg[0] == '-' && !(options->command && options->command->dashes))
             rc = options_usage_error(program, err, "unknown option", arg);
         else
             rc = take_word(options, arg, program, err);

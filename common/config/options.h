@@ -18,12 +18,21 @@
 
 #define OPTIONS_RUN (-1) /* what options_parse returns when the program is to go on */
 #define OPTIONS_PATH_MAX 4096
-#define OPTIONS_ARGUMENTS_MAX 8 /* of a command */
+#define OPTIONS_ARGUMENTS_MAX 1024 /* of a command */
+#define OPTIONS_GIVEN_MAX 32       /* options of the program's own on one command line */
 
 struct program_command {
     const char *name;      /* "bans" */
     const char *arguments; /* as in --help: "[list|lift ADDRESS]"; may be "" */
     const char *help;      /* one sentence */
+    bool dashes; /* words behind it that begin with `-` are its arguments, unless known here */
+};
+
+/* An option that only this program has; it may be given several times. */
+struct program_option {
+    const char *name;     /* "--docker" */
+    const char *argument; /* as in --help: "unix:PATH" */
+    const char *help;     /* one sentence */
 };
 
 struct program {
@@ -35,6 +44,13 @@ struct program {
     const char *example_tail;
     const struct program_command *commands;
     size_t commands_n; /* 0: it has none */
+    const struct program_option *options;
+    size_t options_n;
+};
+
+struct option_given {
+    const struct program_option *option;
+    const char *value; /* a word of argv */
 };
 
 struct options {
@@ -43,6 +59,8 @@ struct options {
     const struct program_command *command;        /* NULL: none, the program itself is to run */
     const char *arguments[OPTIONS_ARGUMENTS_MAX]; /* words of argv */
     size_t arguments_n;
+    struct option_given given[OPTIONS_GIVEN_MAX]; /* in the order of the command line */
+    size_t given_n;
 };
 
 /* The one way in which all say what is wrong with the command line; arg may be NULL. Returns

@@ -7,12 +7,16 @@
 #include "hub/command/command_impl.h"
 
 const struct program_command hub_commands[] = {
-    {"bans", "[list|lift ADDRESS]",
-     "Lists the clients with failures, or forgets the failures of one, which ends its ban."},
-    {"engines", "[list|test PORT [IMAGE]|certificate NAME FOLDER]",
-     "Lists the Docker engines; or makes the calls of a test deploy on one, with a container of "
-     "IMAGE "
-     "that is removed again; or writes a certificate for a Docker host's tunnel client to FOLDER."},
+    {.name = "bans",
+     .arguments = "[list|lift ADDRESS]",
+     .help =
+         "Lists the clients with failures, or forgets the failures of one, which ends its ban."},
+    {.name = "engines",
+     .arguments = "[list|test PORT [IMAGE]|certificate NAME FOLDER]",
+     .help =
+         "Lists the Docker engines; or makes the calls of a test deploy on one, with a container "
+         "of IMAGE that is removed again; or writes a certificate for a Docker host's tunnel "
+         "client to FOLDER."},
 };
 const size_t hub_commands_n = ARRAY_LEN(hub_commands);
 

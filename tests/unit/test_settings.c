@@ -339,8 +339,14 @@ static int run_options(struct options *o, char *const *args, char *const *env, c
 }
 
 static const struct program_command COMMANDS[] = {
-    {"bans", "[list|lift ADDRESS]", "Lists things."},
-    {"status", "", "Tells the state."},
+    {.name = "bans", .arguments = "[list|lift ADDRESS]", .help = "Lists things."},
+    {.name = "status", .arguments = "", .help = "Tells the state."},
+    {.name = "audit", .arguments = "verify [--head HEX] FILE", .help = "Checks.", .dashes = true},
+};
+
+static const struct program_option OWN_OPTIONS[] = {
+    {"--docker", "unix:PATH", "Where the engine is."},
+    {"--listen", "ADDRESS", "Where to listen."},
 };
 
 static const struct program WITH_COMMANDS = {.name = "prog",
@@ -348,7 +354,9 @@ static const struct program WITH_COMMANDS = {.name = "prog",
                                              .summary = "Does things.",
                                              .settings = &SETTINGS,
                                              .commands = COMMANDS,
-                                             .commands_n = ARRAY_LEN(COMMANDS)};
+                                             .commands_n = ARRAY_LEN(COMMANDS),
+                                             .options = OWN_OPTIONS,
+                                             .options_n = ARRAY_LEN(OWN_OPTIONS)};
 
 static void reads_the_command_line(void **state)
 {
@@ -401,6 +409,90 @@ static void reads_the_command_line(void **state)
     }
 }
 
+static void reads_options_of_the_programs_own(void **state)
+{
+    static const struct {
+        const char *args[8];
+        int rc;
+        const char *given; /* " --name=value" of each */
+        const char *arguments;
+        const char *out;
+    } cases[] = {
+        {{"prog", NULL}, OPTIONS_RUN, "", "", ""},
+        {{"prog", "--docker", "unix:/a", NULL}, OPTIONS_RUN, " --docker=unix:/a", "", ""},
+        {{"prog", "--docker=unix:/a", "--listen", "x", "--listen=y", NULL},
+         OPTIONS_RUN,
+         " --docker=unix:/a --listen=x --listen=y",
+         "",
+         ""},
+        {{"prog", "--listen", NULL},
+         2,
+         "",
+         "",
+         "prog: a value is missing behind '--listen'; try prog --help\n"},
+        {{"prog", "--listen=", NULL},
+         2,
+         "",
+         "",
+         "prog: a value is missing behind '--listen'; try prog --help\n"},
+        {{"prog", "--listening", NULL},
+         2,
+         "",
+         "",
+         "prog: unknown option '--listening'; try prog --help\n"},
+        {{"prog", "audit", "verify", "--head", "00", "-x", "--docker=u", NULL},
+         OPTIONS_RUN,
+         " --docker=u",
+         " verify --head 00 -x",
+         ""},
+        {{"prog", "bans", "--head", NULL},
+         2,
+         "",
+         "",
+         "prog: unknown option '--head'; try prog --help\n"},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct options o;
+        char *out = NULL, *none[] = {NULL}, text[256] = "", words[256] = "";
+        int rc = run_program(&WITH_COMMANDS, &o, (char *const *)cases[i].args, none, &out);
+        assert_int_equal(rc, cases[i].rc);
+        for (size_t k = 0; k < o.given_n; k++) {
+            snprintf(text + strlen(text), sizeof(text) - strlen(text), " %s=%s",
+                     o.given[k].option->name, o.given[k].value);
+        }
+        for (size_t k = 0; k < o.arguments_n; k++) {
+            snprintf(words + strlen(words), sizeof(words) - strlen(words), " %s", o.arguments[k]);
+        }
+        assert_string_equal(text, cases[i].given);
+        assert_string_equal(words, cases[i].arguments);
+        assert_string_equal(out, cases[i].out);
+        free(out);
+    }
+}
+
+static void too_many_words_are_told(void **state)
+{
+    static const char *args[OPTIONS_ARGUMENTS_MAX + 4] = {"prog"};
+    static struct options o;
+    char *out = NULL, *none[] = {NULL};
+    (void)state;
+    for (size_t i = 0; i <= OPTIONS_GIVEN_MAX; i++) {
+        args[i + 1] = "--listen=x";
+    }
+    assert_int_equal(run_program(&WITH_COMMANDS, &o, (char *const *)args, none, &out), 2);
+    assert_non_null(strstr(out, "too many options, from '--listen'"));
+    free(out);
+    args[1] = "bans";
+    for (size_t i = 0; i <= OPTIONS_ARGUMENTS_MAX; i++) {
+        args[i + 2] = i < OPTIONS_ARGUMENTS_MAX ? "1" : "9";
+    }
+    assert_int_equal(run_program(&WITH_COMMANDS, &o, (char *const *)args, none, &out), 2);
+    assert_string_equal(out, "prog: too many arguments, from '9'; try prog --help\n");
+    assert_int_equal(o.arguments_n, OPTIONS_ARGUMENTS_MAX);
+    free(out);
+}
+
 static void reads_a_command_and_its_arguments(void **state)
 {
     static const struct {
@@ -425,12 +517,6 @@ static void reads_a_command_and_its_arguments(void **state)
          "",
          "",
          "prog: unknown option '--nonsense'; try prog --help\n"},
-        {{"prog", "bans", "1", "2", "3", "4", "5", "6", "7", "8", "9", NULL},
-         2,
-         "bans",
-         " 1 2 3 4 5 6 7 8",
-         "",
-         "prog: too many arguments, from '9'; try prog --help\n"},
     };
 
     (void)state;
@@ -531,6 +617,8 @@ int main(void)
         cmocka_unit_test(files_that_cannot_be_read_are_told),
         cmocka_unit_test(prints_an_example_of_all_settings),
         cmocka_unit_test(reads_the_command_line),
+        cmocka_unit_test(reads_options_of_the_programs_own),
+        cmocka_unit_test(too_many_words_are_told),
         cmocka_unit_test(reads_a_command_and_its_arguments),
         cmocka_unit_test(help_names_the_commands_if_there_are_any),
         cmocka_unit_test(the_environment_names_the_file_if_no_option_does),
