@@ -11,7 +11,7 @@
 #include "common/log/log.h"
 #include "common/loop/resolver.h"
 #include "hub/admin/admin.h"
-#include "hub/access/bans.h"
+#include "common/access/bans.h"
 #include "hub/command/command.h"
 #include "hub/deploy/deploy.h"
 #include "hub/deploy/engine.h"

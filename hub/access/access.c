@@ -7,7 +7,7 @@
 #include "common/config/values.h"
 #include "common/crypto/secret.h"
 #include "common/log/log.h"
-#include "hub/access/bans.h"
+#include "common/access/bans.h"
 #include "hub/access/client_address.h"
 #include "hub/hub.h"
 #include "hub/access/nextcloud.h"

@@ -6,7 +6,7 @@
 #ifndef HARP_HUB_ADMIN_BANS_H
 #define HARP_HUB_ADMIN_BANS_H
 
-#include "hub/access/bans.h"
+#include "common/access/bans.h"
 
 enum {
     ADMIN_BANS_ROWS = 1000,                   /* listed at most */

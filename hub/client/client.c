@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "common/log/log.h"
-#include "hub/access/bans.h"
+#include "common/access/bans.h"
 #include "hub/client/frontend.h"
 #include "hub/hub.h"
 

@@ -3,7 +3,7 @@
 #include <time.h>
 
 #include "common/crypto/pemfile.h"
-#include "hub/access/bans.h"
+#include "common/access/bans.h"
 #include "hub/tunnel/tunnel_impl.h"
 
 /* Told to clients; frpc only prints it. Ours speaks what that version of frps speaks. */

@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "common/log/log.h"
-#include "hub/access/bans.h"
+#include "common/access/bans.h"
 
 static struct ip_addr ip(const char *text)
 {

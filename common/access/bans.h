@@ -6,10 +6,10 @@
  * So the window is exact, an address costs something only while it has failures, and no number of
  * addresses makes the table grow. Look-ups insert nothing. Addresses are hashed under a random seed.
  *
- * Owned by the hub. Times are loop_now's, in ms, and never run backwards.
+ * Owned by whoever made it. Times are loop_now's, in ms, and never run backwards.
  */
-#ifndef HARP_HUB_BANS_H
-#define HARP_HUB_BANS_H
+#ifndef HARP_ACCESS_BANS_H
+#define HARP_ACCESS_BANS_H
 
 #include "common/config/ip.h"
 

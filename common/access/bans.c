@@ -1,4 +1,4 @@
-#include "hub/access/bans.h"
+#include "common/access/bans.h"
 
 #include <stdlib.h>
 
