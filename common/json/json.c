@@ -2,8 +2,8 @@
 #include "common/json/json.h"
 
 #include "common/base/buf.h"
-#include "common/config/utf8.h"
 #include "common/crypto/secret.h"
+#include "common/json/yajl_guard.h"
 
 #include <errno.h>
 #include <math.h>
@@ -85,44 +85,6 @@ static struct str arena_copy(struct json_doc *doc, const void *p, size_t n)
     return (struct str){to, n};
 }
 
-/* yajl keeps unescaped strings in memory of its own, so that is wiped as well. */
-union yajl_block {
-    size_t n;
-    max_align_t align;
-};
-
-static void *wiping_malloc(void *ctx, size_t n)
-{
-    union yajl_block *b = xmalloc(sizeof(*b) + n);
-
-    (void)ctx;
-    b->n = n;
-    return b + 1;
-}
-
-static void wiping_free(void *ctx, void *p)
-{
-    union yajl_block *b = p;
-
-    (void)ctx;
-    if (!b)
-        return;
-    b--;
-    secret_wipe(b + 1, b->n);
-    free(b);
-}
-
-static void *wiping_realloc(void *ctx, void *p, size_t n)
-{
-    void *to = wiping_malloc(ctx, n);
-
-    if (p) {
-        memcpy(to, p, MIN(n, ((union yajl_block *)p)[-1].n));
-        wiping_free(ctx, p);
-    }
-    return to;
-}
-
 void json_free(struct json_doc *doc)
 {
     if (!doc)
@@ -139,71 +101,25 @@ void json_free(struct json_doc *doc)
 
 /* ---- what yajl lets pass ---- */
 
-static bool hex4(const char *p, size_t n, unsigned *out)
-{
-    unsigned v = 0;
-
-    if (n < 4)
-        return false;
-    for (int i = 0; i < 4; i++) {
-        unsigned char c = (unsigned char)p[i];
-        unsigned digit;
-
-        if (c >= '0' && c <= '9')
-            digit = c - '0';
-        else if ((c | 32) >= 'a' && (c | 32) <= 'f')
-            digit = (c | 32u) - 'a' + 10;
-        else
-            return false;
-        v = v << 4 | digit;
-    }
-    *out = v;
-    return true;
-}
-
-/* Length of the escape at p (which begins with a backslash), 0 if its \u is wrong. Other escapes
- * are left to yajl. */
-static size_t escape_len(const char *p, size_t n)
-{
-    unsigned a, b;
-
-    if (n < 2 || p[1] != 'u')
-        return MIN(n, (size_t)2);
-    if (!hex4(p + 2, n - 2, &a) || (a >= 0xdc00 && a <= 0xdfff))
-        return 0;
-    if (a < 0xd800 || a > 0xdbff)
-        return 6;
-    if (n < 12 || p[6] != '\\' || p[7] != 'u' || !hex4(p + 8, n - 8, &b) || b < 0xdc00 ||
-        b > 0xdfff)
-        return 0;
-    return 12;
-}
-
-/* yajl takes over-long UTF-8, replaces half a surrogate pair by '?', and overlooks an unfinished
- * string behind the value. NULL if all is well. */
+/* Besides, yajl overlooks an unfinished string behind the value. NULL if all is well. */
 static const char *precheck(const char *p, size_t n, size_t *at)
 {
+    const char *why = NULL;
     bool in_string = false;
     size_t i = 0;
 
     while (i < n) {
-        unsigned char c = (unsigned char)p[i];
         size_t step = 1;
 
         *at = i;
-        if (c >= 0x80) {
-            uint32_t cp;
-
-            step = utf8_decode((struct str){p + i, n - i}, &cp);
-            if (step == 0)
-                return "invalid UTF-8";
-        } else if (c == '"') {
+        if (p[i] == '"')
             in_string = !in_string;
-        } else if (c == '\\' && in_string) {
-            step = escape_len(p + i, n - i);
-            if (step == 0)
-                return "wrong \\u escape";
-        }
+        else if (!in_string && yajl_no_blank(p[i]))
+            return "invalid character";
+        else if ((in_string && p[i] == '\\') || (unsigned char)p[i] >= 0x80)
+            step = yajl_character(p + i, n - i, &why);
+        if (step == 0)
+            return why;
         i += step;
     }
     *at = n;
@@ -413,7 +329,7 @@ static void tell_yajl(yajl_handle h, char *err, size_t errlen)
 struct json_doc *json_parse(const char *p, size_t n, const struct json_limits *limits, char *err,
                             size_t errlen)
 {
-    yajl_alloc_funcs funcs = {wiping_malloc, wiping_realloc, wiping_free, NULL};
+    yajl_alloc_funcs funcs = yajl_wiping;
     struct reader r = {.limits = {JSON_DEPTH, JSON_NODES, JSON_BYTES}};
     yajl_status status;
     const char *why;

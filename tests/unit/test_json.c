@@ -136,6 +136,8 @@ static void refuses_what_is_not_json(void **state)
         {"0x10", ""},
         {"/* c */ {}", "comment"},
         {"{} // c", "trailing"},
+        {"{}\v", "invalid character at byte 2"},
+        {"[\f1]", "invalid character at byte 1"},
         {"[1, /* c */ 2]", "comment"},
         {"\"\\x\"", "lexical"},
         {"\"a\nb\"", "lexical"},
