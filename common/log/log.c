@@ -95,7 +95,7 @@ static void put_escaped(struct line *line, const char *p, size_t n, enum log_for
     for (size_t i = 0; i < n && !line->cut;) {
         unsigned char c = (unsigned char)p[i];
 
-        if (c == '"' || c == '\\') {
+        if ((c == '"' && format == LOG_FORMAT_JSON) || c == '\\') {
             put(line, (char[]){'\\', (char)c}, 2);
             i++;
         } else if (c >= 0x20 && c < 0x7F) {

@@ -11,7 +11,7 @@
  *
  * A line is at most LOG_LINE_MAX bytes with its newline; a message that is longer is cut and ends
  * in "...". The whole message is escaped, because parts of it may come from a peer: control bytes,
- * quotes, backslashes and everything above 0x7E. Output is plain ASCII, and one event is one line.
+ * backslashes, everything above 0x7E, and in JSON quotes. Output is plain ASCII, and one event is one line.
  *
  * Each line is one write. Where the descriptor is a pipe, a terminal or a socket it is asked first
  * whether it takes bytes; if not, the line is dropped and counted, and the count is told as soon as

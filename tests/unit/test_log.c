@@ -107,7 +107,7 @@ static void a_peer_cannot_forge_a_line(void **state)
     log_info(&p->log, "hub", 0, "%s",
              "a\n2026-01-01T00:00:00.000Z error hub b\r\x1b[31m\"\\\x7f\xff");
     assert_string_equal(after_time(drain(p)), " info hub a\\x0a2026-01-01T00:00:00.000Z error hub "
-                                              "b\\x0d\\x1b[31m\\\"\\\\\\x7f\\xff\n");
+                                              "b\\x0d\\x1b[31m\"\\\\\\x7f\\xff\n");
     close_log(p);
 }
 
