@@ -216,7 +216,23 @@ static void begin_chunk(struct http_body *b)
     b->state = b->left ? DATA : TRAILER_SECTION;
 }
 
-/* The section at q, from its first line to its empty one; its fields are for the caller. */
+/* Whoever gets data alone would not look at them. */
+static bool trailers_good(struct http_body *b)
+{
+    struct http_limits limits = HTTP_LIMITS_DEFAULT;
+    struct http_field fields[HTTP_MAX_FIELDS];
+    const char *why = NULL;
+    if (http_parse_trailers(fields, HTTP_MAX_FIELDS, b->trailers.p, b->trailers.n, &limits, &why) <
+        0) {
+        b->trailers = (struct str){NULL, 0};
+        bad(b, why);
+        return false;
+    }
+    return true;
+}
+
+/* The section at q, from its first line to its empty one; its fields are for the caller, unless only data is
+ * passed. */
 static enum part read_trailers(struct feed *f)
 {
     struct http_body *b = f->b;
@@ -254,7 +270,7 @@ static enum part read_trailers(struct feed *f)
     }
     b->trailers = (struct str){f->q, (size_t)(eol - f->q)};
     f->q = eol;
-    return PART_OK;
+    return !b->decode || trailers_good(b) ? PART_OK : PART_BAD;
 }
 
 static enum http_body_result feed_chunked(struct feed *f)

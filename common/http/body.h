@@ -18,7 +18,7 @@
  *             (a slice of p with its empty line, for http_parse_trailers), then CRLF. The body is
  *             done: the following calls answer DONE.
  *   DONE      pass on *pass; the rest belongs to the next message. With decode, b->trailers is
- *             the trailer section, if there was one; it may be ignored.
+ *             the trailer section, if there was one: well-formed, so it may be ignored.
  *   BAD       b->why names the broken rule. *pass is what was good before the fault. The following
  *             calls answer BAD.
  * The bytes passed on and the verdict do not depend on how the input was cut into calls.

@@ -28,8 +28,9 @@ struct http_limits {
     uint32_t line;   /* bytes of one line without its CRLF */
     uint32_t head;   /* bytes of a head with its empty line, under 2^31 */
     uint16_t fields; /* at most HTTP_MAX_FIELDS */
+    bool empty_host; /* a request's Host may be empty, as Docker's client has it at unix sockets */
 };
-#define HTTP_LIMITS_DEFAULT ((struct http_limits){8192, 32768, HTTP_MAX_FIELDS})
+#define HTTP_LIMITS_DEFAULT ((struct http_limits){8192, 32768, HTTP_MAX_FIELDS, false})
 
 struct http_field {
     struct str name;  /* as sent */
@@ -73,7 +74,7 @@ enum http_framing {
 struct http_request {
     struct str method;
     struct str target;    /* as sent */
-    struct str authority; /* of an absolute target, else Host's value; empty: 1.0 without Host */
+    struct str authority; /* of an absolute target, else Host's value; empty: no Host, or it is */
     struct str path;      /* with its query; begins with '/', or is "*" (OPTIONS only) */
     uint64_t length;      /* of HTTP_BODY_LENGTH, else 0 */
     enum http_method method_id;

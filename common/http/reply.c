@@ -24,6 +24,7 @@ const char *http_status_words(int status)
         {414, "URI Too Long"},
         {417, "Expectation Failed"},
         {431, "Request Header Fields Too Large"},
+        {500, "Internal Server Error"},
         {501, "Not Implemented"},
         {502, "Bad Gateway"},
         {503, "Service Unavailable"},

@@ -97,9 +97,9 @@ static int request_line(struct http_walk *w, const char *line, const char *eol)
     return 0;
 }
 
-/* Host is never empty here: that is for targets without an authority (RFC 9112 3.2), and an http
- * URI always has one (RFC 9110 4.2.1). With an absolute target it must be well-formed as well. */
-static int host(struct http_walk *w, struct http_request *r)
+/* An empty Host is for targets without an authority (RFC 9112 3.2), and an http URI always has one
+ * (RFC 9110 4.2.1). With an absolute target it must be well-formed as well. */
+static int host(struct http_walk *w, struct http_request *r, const struct http_limits *l)
 {
     struct str value;
 
@@ -108,7 +108,7 @@ static int host(struct http_walk *w, struct http_request *r)
     if (http_repeated(w, HTTP_HOST))
         return http_refuse(w, 400, "several Host fields");
     value = http_first(w, HTTP_HOST)->value;
-    if (!http_authority_valid(value))
+    if (!http_authority_valid(value) && !(l->empty_host && value.n == 0 && !r->absolute))
         return http_refuse(w, 400, "bad Host value");
     if (!r->absolute)
         r->authority = value;
@@ -130,11 +130,11 @@ static int expect(struct http_walk *w, struct http_request *r)
     return 0;
 }
 
-static int judge_fields(struct http_walk *w, struct http_request *r)
+static int judge_fields(struct http_walk *w, struct http_request *r, const struct http_limits *l)
 {
     bool allowed;
 
-    if (host(w, r) < 0 || http_walk_framing(w, r->minor, &r->framing, &r->length) < 0 ||
+    if (host(w, r, l) < 0 || http_walk_framing(w, r->minor, &r->framing, &r->length) < 0 ||
         http_walk_connection(w) < 0 || http_walk_upgrade(w, &allowed) < 0 || expect(w, r) < 0)
         return -1;
     r->keep_alive = !w->close && (r->minor || w->keep_alive);
@@ -162,7 +162,7 @@ int http_parse_request(struct http_request *r, const char *p, size_t n, const st
     w.status = 0;
     w.why = NULL;
     rc = http_walk_lines(&w, p, n, l, scanned);
-    if (rc > 0 && judge_fields(&w, r) < 0)
+    if (rc > 0 && judge_fields(&w, r, l) < 0)
         rc = -1;
     r->nfields = rc > 0 ? w.nfields : 0;
     r->status = w.status;

@@ -163,7 +163,8 @@ static bool own_field(struct str name)
 
 static void check_passed(void)
 {
-    static const struct http_limits wide = {32768, DOCKER_FORWARD_MAX, HTTP_MAX_FIELDS};
+    static const struct http_limits wide = {
+        .line = 32768, .head = DOCKER_FORWARD_MAX, .fields = HTTP_MAX_FIELDS};
     char *head = malloc(DOCKER_FORWARD_MAX);
     size_t scanned = 0,
            len = docker_forward_request(head, DOCKER_FORWARD_MAX, &call, &in, &closing);

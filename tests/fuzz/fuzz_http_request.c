@@ -65,7 +65,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     p = (const char *)data + 1;
     size--;
     if (seed & 1) /* small limits are met more often */
-        l = (struct http_limits){40, 100, 3};
+        l = (struct http_limits){.line = 40, .head = 100, .fields = 3};
     rc = http_parse_request(&whole, p, size, &l, &scanned);
     REQUIRE(rc <= (int)size);
     if (rc > 0)

@@ -72,7 +72,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     p = (const char *)data + 1;
     size--;
     if (seed & 1)
-        l = (struct http_limits){40, 100, 3};
+        l = (struct http_limits){.line = 40, .head = 100, .fields = 3};
     method = seed & 2 ? HTTP_HEAD : HTTP_GET;
     check_trailers(p, size);
     rc = http_parse_response(&whole, method, p, size, &l, &scanned);

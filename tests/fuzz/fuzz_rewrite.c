@@ -17,7 +17,7 @@ static struct http_request in, out;
 static struct http_response answer_in, answer_out;
 
 /* As large as the hub's own bounds, and more than any client's head. */
-static const struct http_limits wide = {16384, 60000, HTTP_MAX_FIELDS};
+static const struct http_limits wide = {.line = 16384, .head = 60000, .fields = HTTP_MAX_FIELDS};
 
 static bool own(uint8_t id)
 {

@@ -17,7 +17,8 @@ static struct docker_verdict verdict;
 
 static void parse_head(const char *method, const char *target, const char *fields)
 {
-    static const struct http_limits limits = {16384, 32768, HTTP_MAX_FIELDS};
+    static const struct http_limits limits = {
+        .line = 16384, .head = 32768, .fields = HTTP_MAX_FIELDS};
     static char head[32768];
     size_t scanned = 0;
     int n =

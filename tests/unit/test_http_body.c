@@ -193,6 +193,24 @@ static void refuses_bad_chunks(void **state)
     }
 }
 
+/* Whoever gets data alone does not look at trailers: so they are looked at here. */
+static void refuses_trailers_that_are_no_fields_when_decoding(void **state)
+{
+    static const char *const rows[] = {"0\r\nno colon\r\n\r\n", "0\r\na : b\r\n\r\n",
+                                       "0\r\n: b\r\n\r\n", "0\r\na: b\r\n c\r\n\r\n"};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        size_t n = strlen(rows[i]);
+        run(&one, HTTP_BODY_CHUNKED, 0, true, rows[i], n, n);
+        if (one.result != HTTP_BODY_BAD || !one.why) {
+            fail_msg("row %zu: result %d for %s", i, one.result, rows[i]);
+        }
+        same_in_pieces(true, rows[i], n);
+        run(&one, HTTP_BODY_CHUNKED, 0, false, rows[i], n, n);
+        assert_int_equal(one.result, HTTP_BODY_TRAILERS);
+    }
+}
+
 static void waits_for_incomplete_lines(void **state)
 {
     static const struct {
@@ -368,6 +386,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(passes_chunked_bodies),
         cmocka_unit_test(refuses_bad_chunks),
+        cmocka_unit_test(refuses_trailers_that_are_no_fields_when_decoding),
         cmocka_unit_test(waits_for_incomplete_lines),
         cmocka_unit_test(bounds_extensions),
         cmocka_unit_test(bounds_trailers),

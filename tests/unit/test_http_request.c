@@ -254,6 +254,33 @@ static void refuses_bad_hosts(void **state)
     check_refusals(rows, ARRAY_LEN(rows));
 }
 
+static void takes_an_empty_host_where_it_is_allowed(void **state)
+{
+    static const struct {
+        const char *head;
+        bool good;
+    } rows[] = {
+        {"GET / HTTP/1.1\r\nHost: \r\n\r\n", true},
+        {"GET / HTTP/1.1\r\nHost:\r\n\r\n", true},
+        {"GET / HTTP/1.1\r\nHost: a b\r\n\r\n", false},
+        {"GET / HTTP/1.1\r\nHost: :80\r\n\r\n", false},
+        {"GET / HTTP/1.1\r\nHost:\r\nHost:\r\n\r\n", false},
+        {"GET / HTTP/1.1\r\n\r\n", false},
+        {"GET http://a/ HTTP/1.1\r\nHost:\r\n\r\n", false},
+    };
+    struct http_limits l = HTTP_LIMITS_DEFAULT;
+    (void)state;
+
+    l.empty_host = true;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        size_t n = strlen(rows[i].head), scanned = 0;
+        int rc = http_parse_request(&req, rows[i].head, n, &l, &scanned);
+
+        if (rows[i].good ? rc != (int)n || req.authority.n != 0 : rc >= 0 || req.status != 400)
+            fail_msg("%s gave %d", rows[i].head, rc);
+    }
+}
+
 struct good {
     const char *head;
     const char *authority, *path;
@@ -453,7 +480,7 @@ static void holds_the_line_limit(void **state)
 
 static void holds_the_head_limit(void **state)
 {
-    struct http_limits l = {100, 200, 128};
+    struct http_limits l = {.line = 100, .head = 200, .fields = 128};
     size_t n = fill(GET "x:", 90, "\r\ny:");
     size_t scanned;
     (void)state;
@@ -564,6 +591,7 @@ int main(void)
         cmocka_unit_test(refuses_bad_request_lines),
         cmocka_unit_test(refuses_ambiguous_framing),
         cmocka_unit_test(refuses_bad_hosts),
+        cmocka_unit_test(takes_an_empty_host_where_it_is_allowed),
         cmocka_unit_test(takes_good_requests),
         cmocka_unit_test(takes_one_of_pipelined_requests),
         cmocka_unit_test(trims_values_and_keeps_names),

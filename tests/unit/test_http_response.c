@@ -216,7 +216,7 @@ static void holds_the_limits(void **state)
 {
     static char text[20000];
     size_t scanned = 0, n;
-    struct http_limits l = {50, 100, 2};
+    struct http_limits l = {.line = 50, .head = 100, .fields = 2};
     (void)state;
 
     n = (size_t)sprintf(text, "HTTP/1.1 200 %040d\r\n", 0);
