@@ -307,9 +307,9 @@ static int unknown_setting(const struct settings *settings, const char *name, co
 }
 
 static int load_file(const struct settings *settings, void *out, const struct config_file *file,
-                     struct setting_origin *origins, struct config_report *report)
+                     const config_setting_t *root, struct setting_origin *origins,
+                     struct config_report *report)
 {
-    const config_setting_t *root = config_root_setting(&file->tree);
     char where[CONFIG_WHERE_MAX];
 
     for (int i = 0; i < config_setting_length(root); i++) {
@@ -337,7 +337,8 @@ static int load_file(const struct settings *settings, void *out, const struct co
 }
 
 static int load_all(const struct settings *settings, void *out, const struct config_file *file,
-                    char *const *env, struct setting_origin *origins, struct config_report *report)
+                    const config_setting_t *root, char *const *env, struct setting_origin *origins,
+                    struct config_report *report)
 {
     for (size_t i = 0; i < settings->n; i++) {
         const struct setting *row = &settings->table[i];
@@ -348,7 +349,7 @@ static int load_all(const struct settings *settings, void *out, const struct con
             set_value(row, row->name, str_of(row->def), out, report) != 0)
             return -1;
     }
-    if (file && load_file(settings, out, file, origins, report) != 0)
+    if (root && load_file(settings, out, file, root, origins, report) != 0)
         return -1;
     for (size_t i = 0; i < settings->n; i++) {
         const struct setting *row = &settings->table[i];
@@ -369,7 +370,20 @@ static int load_all(const struct settings *settings, void *out, const struct con
 int settings_load(const struct settings *settings, void *out, const struct config_file *file,
                   char *const *env, struct setting_origin *origins, struct config_report *report)
 {
-    int rc = load_all(settings, out, file, env, origins, report);
+    const config_setting_t *root = file ? config_root_setting(&file->tree) : NULL;
+    int rc = load_all(settings, out, file, root, env, origins, report);
+
+    if (rc != 0)
+        settings_free(settings, out);
+    return rc;
+}
+
+int settings_load_group(const struct settings *settings, void *out, const struct config_file *file,
+                        const config_setting_t *group, struct config_report *report)
+{
+    int rc = config_setting_is_group(group)
+                 ? load_all(settings, out, file, group, NULL, NULL, report)
+                 : config_file_fail(file, report, group, "write a group here, in { }");
 
     if (rc != 0)
         settings_free(settings, out);

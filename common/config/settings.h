@@ -72,6 +72,10 @@ int settings_load(const struct settings *settings, void *out, const struct confi
                   char *const *env, struct setting_origin *origins,
                   struct config_report *report) MUST_CHECK;
 
+/* The same for a group inside a file, from defaults and what stands in it. */
+int settings_load_group(const struct settings *settings, void *out, const struct config_file *file,
+                        const config_setting_t *group, struct config_report *report) MUST_CHECK;
+
 void settings_free(const struct settings *settings, void *out);
 
 /* The row of a setting; the name must be in the table. */
