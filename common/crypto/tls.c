@@ -223,21 +223,39 @@ static int select_alpn(SSL *ssl UNUSED, const unsigned char **out, unsigned char
     return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
-SSL_CTX *tls_server_public(const char *cert_pem, struct tls_report *report)
+/* The key of a certificate: in the same file, or in `key`, or, where that is NULL, beside it. *path becomes
+ * where it was found. NULL: report has the reason. */
+static EVP_PKEY *find_key(const char *cert_pem, const char *key, const struct pem_file *cert,
+                          struct pem_file *other, char *path, size_t cap, struct tls_report *r)
+{
+    char why[FILE_ERROR];
+
+    snprintf(path, cap, "%s", key ? key : cert_pem);
+    if (!key && cert->key)
+        return cert->key;
+    if (!key)
+        return key_beside(other, cert_pem, path, cap, r) == 0 ? other->key : NULL;
+    if (pem_file_read_key(other, key, why, sizeof(why)) < 0)
+        fail(r, "%s", why);
+    return other->key;
+}
+
+static SSL_CTX *server_public(const char *cert_pem, const char *key_pem, struct tls_report *report)
 {
     SSL_CTX *ctx = new_ctx(TLS_server_method(), report);
     struct pem_file cert = {0}, other = {0};
     char why[FILE_ERROR], key_path[FILE_ERROR];
+    EVP_PKEY *key = NULL;
     int ok = -1;
 
     if (!ctx)
         return NULL;
-    snprintf(key_path, sizeof(key_path), "%s", cert_pem);
     if (pem_file_read_certs(&cert, cert_pem, why, sizeof(why)) < 0)
         fail(report, "%s", why);
-    else if (cert.key || key_beside(&other, cert_pem, key_path, sizeof(key_path), report) == 0)
-        ok = use_identity(ctx, cert_pem, cert.certs, key_path, cert.key ? cert.key : other.key,
-                          true, report);
+    else
+        key = find_key(cert_pem, key_pem, &cert, &other, key_path, sizeof(key_path), report);
+    if (key)
+        ok = use_identity(ctx, cert_pem, cert.certs, key_path, key, true, report);
     pem_file_free(&cert);
     pem_file_free(&other);
     if (ok < 0) {
@@ -249,6 +267,16 @@ SSL_CTX *tls_server_public(const char *cert_pem, struct tls_report *report)
     SSL_CTX_sess_set_cache_size(ctx, CACHED_SESSIONS);
     SSL_CTX_set_timeout(ctx, SESSION_SECONDS);
     return ctx;
+}
+
+SSL_CTX *tls_server_public(const char *cert_pem, struct tls_report *report)
+{
+    return server_public(cert_pem, NULL, report);
+}
+
+SSL_CTX *tls_server_public_pair(const char *cert_pem, const char *key, struct tls_report *report)
+{
+    return server_public(cert_pem, key, report);
 }
 
 static void resume_nothing(SSL_CTX *ctx)

@@ -31,6 +31,9 @@ struct tls_report {
  * A certificate outside its dates is served with a warning: many a reverse proxy checks none, and
  * the plain frontend must not go down with this one. */
 SSL_CTX *tls_server_public(const char *cert_pem, struct tls_report *report) MUST_CHECK;
+/* The same with a key that is only looked for in the file `key`. */
+SSL_CTX *tls_server_public_pair(const char *cert_pem, const char *key,
+                                struct tls_report *report) MUST_CHECK;
 
 /* For tunnel clients: each must show a certificate signed by a CA in the file ca. Nothing is
  * resumed, so that every session is checked against the CA anew. The list of CA names is not sent:

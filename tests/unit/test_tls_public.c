@@ -177,6 +177,29 @@ static void the_public_key_may_stand_beside(void **state)
     SSL_CTX_free(ctx);
 }
 
+static void the_public_key_may_be_named(void **state)
+{
+    struct tls_report r;
+    SSL_CTX *ctx;
+
+    (void)state;
+    shake_put("named.pem", shake_ours()->server.cert);
+    shake_put("elsewhere", shake_ours()->server.key);
+    ctx = shake_must(tls_server_public_pair(shake_at("named.pem"), shake_at("elsewhere"), &r), &r);
+    SSL_CTX_free(ctx);
+    /* Then no other file counts. */
+    shake_put("named.pem.key", shake_ours()->server.key);
+    shake_put("elsewhere", shake_ours()->client.key);
+    assert_null(tls_server_public_pair(shake_at("named.pem"), shake_at("elsewhere"), &r));
+    assert_non_null(strstr(r.error, "elsewhere: the key does not match"));
+    shake_put("elsewhere", shake_ours()->server.cert);
+    assert_null(tls_server_public_pair(shake_at("named.pem"), shake_at("elsewhere"), &r));
+    assert_non_null(strstr(r.error, "elsewhere: holds no private key"));
+    unlink(shake_at("elsewhere"));
+    assert_null(tls_server_public_pair(shake_at("named.pem"), shake_at("elsewhere"), &r));
+    assert_non_null(strstr(r.error, "elsewhere: cannot be read"));
+}
+
 static void an_expired_public_certificate_is_served_with_a_warning(void **state)
 {
     struct tls_report r;
@@ -195,6 +218,7 @@ int main(void)
         cmocka_unit_test(public_alpn_takes_http11_only),
         cmocka_unit_test(the_public_pem_may_be_in_any_order),
         cmocka_unit_test(the_public_key_may_stand_beside),
+        cmocka_unit_test(the_public_key_may_be_named),
         cmocka_unit_test(an_expired_public_certificate_is_served_with_a_warning),
     };
 
