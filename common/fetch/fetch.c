@@ -77,6 +77,9 @@ static void release(struct fetch *q)
         secret_wipe(s->data, strlen(s->data));
     }
     curl_slist_free_all(q->fields);
+    wipe_free_text(q->scope);
+    wipe_free_text(q->key);
+    wipe_free_text(q->secret);
     wipe_free_text(q->url);
     free(q);
 }
@@ -95,13 +98,16 @@ static void end(struct fetch *q)
 /* ---- what libcurl gives ---- */
 
 /* Sees interim answers, trailers and what a proxy says to CONNECT as well. */
-static size_t on_head(char *line UNUSED, size_t size, size_t n, void *arg)
+static size_t on_head(char *line, size_t size, size_t n, void *arg)
 {
     struct fetch *q = arg;
     q->head_len += size * n;
     if (q->head_len > FETCH_HEAD_MAX) {
         q->excess = FETCH_HEAD_TOO_LARGE;
         return 0;
+    }
+    if (q->field) {
+        fetch_tell_field(q, (struct str){line, size * n});
     }
     return size * n;
 }
@@ -154,7 +160,7 @@ static bool configure(struct fetch *q, long timeout)
            SET(CURLOPT_PROXY, f->proxy ? f->proxy : "") && SET(CURLOPT_NOPROXY, "") &&
            SET(CURLOPT_HEADEROPT, (long)CURLHEADER_SEPARATE) && SET(CURLOPT_SSL_VERIFYPEER, 1L) &&
            SET(CURLOPT_SSL_VERIFYHOST, 2L) && (!f->ca_file || SET(CURLOPT_CAINFO, f->ca_file)) &&
-           (!f->no_ca_dir || SET(CURLOPT_CAPATH, NULL));
+           (!f->no_ca_dir || SET(CURLOPT_CAPATH, NULL)) && fetch_configure_kind(q);
 #undef SET
 }
 
@@ -376,6 +382,7 @@ struct fetch *fetch_new(struct fetcher *f, const char *url)
     struct fetch *q = xcalloc(1, sizeof(*q));
     q->fetcher = f;
     q->state = FETCH_GONE;
+    q->upload = -1;
     q->url = xstrndup(url, strlen(url));
     move(q, FETCH_NEW);
     return q;
@@ -418,9 +425,11 @@ void fetch_header(struct fetch *q, struct str name, struct str value)
 void fetch_send(struct fetch *q, fetch_done *done, void *owner)
 {
     struct fetcher *f = q->fetcher;
-    add_line(q, "Accept:"); /* none but the caller's */
-    if (f->proxy) {
-        add_line(q, "Proxy-Connection:");
+    if (!q->scope) {            /* libcurl would sign these lines, too, as fields without a value */
+        add_line(q, "Accept:"); /* none but the caller's */
+        if (f->proxy) {
+            add_line(q, "Proxy-Connection:");
+        }
     }
     q->done = done;
     q->owner = owner;

@@ -67,6 +67,21 @@ struct fetch *fetch_new(struct fetcher *f, const char *url) MUST_CHECK;
  * others are the caller's: not even Accept is sent by itself, and no Accept-Encoding, so that bodies
  * come as they are. */
 void fetch_header(struct fetch *q, struct str name, struct str value);
+
+/* Before fetch_send, instead of GET. fetch_put sends the first `size` bytes of a file, by pread; the
+ * descriptor stays the caller's, and open until the request ends. */
+void fetch_as_head(struct fetch *q);
+void fetch_put(struct fetch *q, int fd, uint64_t size);
+/* Signs it by AWS's Signature Version 4, as libcurl does: scope is "aws:amz:REGION:SERVICE". Strings are
+ * copied. The caller's fields are signed, too; Host and x-amz-content-sha256 should be among them. Such a
+ * request has libcurl's own Accept, and with a body over 1 MiB, Expect: 100-continue. */
+void fetch_sign_aws(struct fetch *q, const char *scope, const char *key, const char *secret);
+
+/* Sees each field of the answer as it comes, from inside libcurl: it may only note. A head begins with
+ * an empty name; interim answers have heads of their own. */
+typedef void fetch_field(void *arg, struct str name, struct str value);
+void fetch_on_field(struct fetch *q, fetch_field *field, void *arg);
+
 void fetch_send(struct fetch *q, fetch_done *done, void *owner);
 /* Sent or not; no `done` follows. Inside its own `done` it does nothing: q goes when that returns. */
 void fetch_cancel(struct fetch *q);

@@ -48,6 +48,12 @@ struct fetch {
     char *url;
     struct curl_slist *fields;
     bool bad; /* a field that can't be sent was given */
+    bool only_head;
+    int upload; /* a descriptor that is the caller's, or -1 */
+    uint64_t upload_size, upload_at;
+    char *scope, *key, *secret; /* of a signature, or NULL */
+    fetch_field *field;
+    void *field_arg;
     fetch_done *done;
     void *owner;
     uint64_t deadline; /* on the loop's clock; 0: none */
@@ -68,6 +74,11 @@ void fetch_loop_start(struct fetcher *f);
 void fetch_loop_stop(struct fetcher *f);
 /* Lets libcurl do what is due by the clock. */
 void fetch_act_on_time(struct fetcher *f);
+
+/* fetch_put.c: what makes a request something else than a GET; false: libcurl refused. */
+bool fetch_configure_kind(struct fetch *q);
+/* Hands a header line to fetch_on_field's function. */
+void fetch_tell_field(struct fetch *q, struct str line);
 
 /* Ends the requests that libcurl is done with. */
 void fetch_collect(struct fetcher *f);
