@@ -97,6 +97,7 @@ struct docker_rule {
     bool registry_auth; /* X-Registry-Auth goes on */
     bool upgrade;       /* `Upgrade: tcp` may be asked for */
     bool tells_env;     /* the answer holds environments */
+    bool large;         /* the answer ends, but may be of any size: a program's whole output */
 };
 
 struct docker_policy {
@@ -119,8 +120,8 @@ struct docker_verdict {
     bool look_up;
     enum docker_fault fault;
     /* These are printable ASCII and safe to log; the text of a request stands in `call` and `why` only
-     * where it is a word of letters or the name of a parameter or key; in `what` it is what fault is about,
-     * "" where that is not fit to be printed. */
+     * where it is a word of letters or the name of a parameter, key or archive's member; in `what` it is what
+     * fault is about, "" where that is not fit to be printed. */
     char call[64]; /* the rule's name, else method and kind of path: "GET containers/.../top" */
     char why[192]; /* why it does not pass */
     char what[DOCKER_WHAT_MAX];
