@@ -46,6 +46,7 @@ PROGRAMS   := $(BUILD)/harp-hub $(BUILD)/harp-tunnel-client \
               $(if $(wildcard socket-filter/ship/main.c),$(BUILD)/harp-audit-ship)
 UNIT       := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
 FUZZ       := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_HELP  := $(call obj,$(filter-out $(wildcard tests/fuzz/fuzz_*.c),$(wildcard tests/fuzz/*.c)))
 UNIT_HELP  := $(call obj,$(filter-out $(wildcard tests/unit/test_*.c),$(wildcard tests/unit/*.c)))
 
 .DEFAULT_GOAL := all
@@ -96,7 +97,7 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(UNIT_HELP) $(BUILD)/libhub.a $(B
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(PKG_LIBS) $(TEST_LIBS)
 
 fuzz-build: $(FUZZ)
-$(BUILD)/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/libhub.a $(BUILD)/libclient.a \
+$(BUILD)/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(FUZZ_HELP) $(BUILD)/libhub.a $(BUILD)/libclient.a \
                   $(BUILD)/libfilter.a $(BUILD)/libcommon.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)

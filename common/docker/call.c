@@ -226,3 +226,23 @@ bool docker_call_param(const struct docker_call *call, struct str name, struct s
     }
     return false;
 }
+
+void docker_call_rename(struct docker_call *call, struct str name)
+{
+    size_t at = call->object.at, behind = at + call->object.n, rest = call->path_len - behind;
+    if (call->object.n == 0 || name.n == 0 || at + name.n + rest > DOCKER_PATH_MAX) {
+        return;
+    }
+    memmove(call->path + at + name.n, call->path + behind, rest);
+    memcpy(call->path + at, name.p, name.n);
+    for (unsigned i = 0; i < call->nsegments; i++) {
+        struct docker_span *s = &call->segments[i].text;
+        if (s->at == at) {
+            s->n = (uint16_t)name.n;
+        } else if (s->at > at) {
+            s->at = (uint16_t)(s->at + name.n - call->object.n);
+        }
+    }
+    call->path_len = (uint16_t)(at + name.n + rest);
+    call->object.n = (uint16_t)name.n;
+}

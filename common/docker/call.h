@@ -66,6 +66,10 @@ struct docker_call {
 int docker_call_read(struct docker_call *call, struct str target, unsigned version_max,
                      const char **why) MUST_CHECK;
 
+/* Puts another name in the place of the object, which must be one segment, as long as it has room; a
+ * judged call stays judged, since the caller knows that both are of the same thing. */
+void docker_call_rename(struct docker_call *call, struct str name);
+
 static inline struct str docker_call_path(const struct docker_call *call)
 {
     return (struct str){call->path, call->path_len};

@@ -49,6 +49,30 @@ static int name_granted(const struct docker_grants *grants, const struct docker_
     return 0;
 }
 
+/* {"label":["harp.instance=0123..."]}: the containers of one Nextcloud, as a hub counts them. */
+static bool of_one_instance(struct str filters)
+{
+    static const struct str head = {"{\"label\":[\"harp.instance=", 25}, tail = {"\"]}", 3};
+    struct str id = {filters.p + head.n, 32};
+    return filters.n == head.n + id.n + tail.n && memcmp(filters.p, head.p, head.n) == 0 &&
+           memcmp(id.p + id.n, tail.p, tail.n) == 0 && docker_hex_valid(id);
+}
+
+/* A list tells names, labels and commands of all containers of the host. */
+static int list_granted(const struct docker_grants *grants, const struct docker_call *call,
+                        struct docker_verdict *v)
+{
+    struct str filters;
+    if (docker_words_all(grants->containers) ||
+        (docker_call_param(call, STR("filters"), &filters) && of_one_instance(filters))) {
+        return 0;
+    }
+    return docker_refuse(
+        v, DOCKER_FAULT_NEVER, STR(""),
+        "a list of all containers needs a policy for all of them; those of a hub are "
+        "listed by its label harp.instance alone");
+}
+
 /* ---- the calls ---- */
 
 const struct docker_rule docker_rule_ping = {
@@ -81,6 +105,7 @@ const struct docker_rule docker_rule_container_logs = {
     .path = "containers/{}/logs",
     .methods = GET,
     .object = &docker_object_container,
+    .large = true,
     .params = {{.name = "follow", .check = docker_value_bool, .streams = true},
                {.name = "stdout", .check = docker_value_bool},
                {.name = "stderr", .check = docker_value_bool},
@@ -90,16 +115,17 @@ const struct docker_rule docker_rule_container_logs = {
                {.name = "tail", .check = docker_value_tail}}};
 
 /* The engine itself. */
-static const struct docker_rule version = {.name = "version", .path = "version", .methods = GET};
-static const struct docker_rule info = {.name = "info", .path = "info", .methods = GET};
-static const struct docker_rule disk_usage = {
+const struct docker_rule docker_rule_version = {
+    .name = "version", .path = "version", .methods = GET};
+const struct docker_rule docker_rule_info = {.name = "info", .path = "info", .methods = GET};
+const struct docker_rule docker_rule_disk_usage = {
     .name = "system/df",
     .path = "system/df",
     .methods = GET,
     .answer = DOCKER_ANSWER_SLOW,
     .params = {{.name = "type", .check = docker_value_any},
                {.name = "verbose", .check = docker_value_bool}}};
-static const struct docker_rule events = {
+const struct docker_rule docker_rule_events = {
     .name = "events",
     .path = "events",
     .methods = GET,
@@ -109,15 +135,16 @@ static const struct docker_rule events = {
                {.name = "filters", .check = docker_value_any}}};
 
 /* Containers. */
-static const struct docker_rule container_list = {
+const struct docker_rule docker_rule_container_list = {
     .name = "containers/list",
     .path = "containers/json",
     .methods = GET,
+    .also = list_granted,
     .params = {{.name = "all", .check = docker_value_bool},
                {.name = "limit", .check = docker_value_number},
                {.name = "size", .check = docker_value_bool},
                {.name = "filters", .check = docker_value_any}}};
-static const struct docker_rule container_create = {
+const struct docker_rule docker_rule_container_create = {
     .name = "containers/create",
     .path = "containers/create",
     .methods = POST,
@@ -126,18 +153,18 @@ static const struct docker_rule container_create = {
     .also = name_granted,
     .params = {{.name = "name", .check = docker_value_name, .required = true},
                {.name = "platform", .check = docker_value_platform}}};
-static const struct docker_rule container_top = {
+const struct docker_rule docker_rule_container_top = {
     .name = "containers/top",
     .path = "containers/{}/top",
     .methods = GET,
     .object = &docker_object_container,
     .params = {{.name = "ps_args", .check = docker_value_any}}};
-static const struct docker_rule container_changes = {.name = "containers/changes",
-                                                     .path = "containers/{}/changes",
-                                                     .methods = GET,
-                                                     .object = &docker_object_container,
-                                                     .answer = DOCKER_ANSWER_SLOW};
-static const struct docker_rule container_stats = {
+const struct docker_rule docker_rule_container_changes = {.name = "containers/changes",
+                                                          .path = "containers/{}/changes",
+                                                          .methods = GET,
+                                                          .object = &docker_object_container,
+                                                          .answer = DOCKER_ANSWER_SLOW};
+const struct docker_rule docker_rule_container_stats = {
     .name = "containers/stats",
     .path = "containers/{}/stats",
     .methods = GET,
@@ -145,12 +172,12 @@ static const struct docker_rule container_stats = {
     .answer = DOCKER_ANSWER_STREAM,
     .params = {{.name = "stream", .check = docker_value_bool},
                {.name = "one-shot", .check = docker_value_bool}}};
-static const struct docker_rule container_start = {.name = "containers/start",
-                                                   .path = "containers/{}/start",
-                                                   .methods = POST,
-                                                   .object = &docker_object_container,
-                                                   .answer = DOCKER_ANSWER_SLOW};
-static const struct docker_rule container_stop = {
+const struct docker_rule docker_rule_container_start = {.name = "containers/start",
+                                                        .path = "containers/{}/start",
+                                                        .methods = POST,
+                                                        .object = &docker_object_container,
+                                                        .answer = DOCKER_ANSWER_SLOW};
+const struct docker_rule docker_rule_container_stop = {
     .name = "containers/stop",
     .path = "containers/{}/stop",
     .methods = POST,
@@ -158,7 +185,7 @@ static const struct docker_rule container_stop = {
     .answer = DOCKER_ANSWER_SLOW,
     .params = {{.name = "t", .check = docker_value_number},
                {.name = "signal", .check = docker_value_signal}}};
-static const struct docker_rule container_restart = {
+const struct docker_rule docker_rule_container_restart = {
     .name = "containers/restart",
     .path = "containers/{}/restart",
     .methods = POST,
@@ -166,28 +193,28 @@ static const struct docker_rule container_restart = {
     .answer = DOCKER_ANSWER_SLOW,
     .params = {{.name = "t", .check = docker_value_number},
                {.name = "signal", .check = docker_value_signal}}};
-static const struct docker_rule container_kill = {
+const struct docker_rule docker_rule_container_kill = {
     .name = "containers/kill",
     .path = "containers/{}/kill",
     .methods = POST,
     .object = &docker_object_container,
     .params = {{.name = "signal", .check = docker_value_signal}}};
-static const struct docker_rule container_pause = {.name = "containers/pause",
-                                                   .path = "containers/{}/pause",
-                                                   .methods = POST,
-                                                   .object = &docker_object_container};
-static const struct docker_rule container_unpause = {.name = "containers/unpause",
-                                                     .path = "containers/{}/unpause",
-                                                     .methods = POST,
-                                                     .object = &docker_object_container};
-static const struct docker_rule container_wait = {
+const struct docker_rule docker_rule_container_pause = {.name = "containers/pause",
+                                                        .path = "containers/{}/pause",
+                                                        .methods = POST,
+                                                        .object = &docker_object_container};
+const struct docker_rule docker_rule_container_unpause = {.name = "containers/unpause",
+                                                          .path = "containers/{}/unpause",
+                                                          .methods = POST,
+                                                          .object = &docker_object_container};
+const struct docker_rule docker_rule_container_wait = {
     .name = "containers/wait",
     .path = "containers/{}/wait",
     .methods = POST,
     .object = &docker_object_container,
     .answer = DOCKER_ANSWER_STREAM,
     .params = {{.name = "condition", .check = docker_value_signal}}};
-static const struct docker_rule container_remove = {
+const struct docker_rule docker_rule_container_remove = {
     .name = "containers/remove",
     .path = "containers/{}",
     .methods = DELETE,
@@ -196,7 +223,7 @@ static const struct docker_rule container_remove = {
     .params = {{.name = "force", .check = docker_value_bool},
                {.name = "v", .check = docker_value_bool},
                {.name = "link", .check = docker_value_false}}};
-static const struct docker_rule container_archive = {
+const struct docker_rule docker_rule_container_archive = {
     .name = "containers/archive",
     .path = "containers/{}/archive",
     .methods = PUT,
@@ -208,23 +235,23 @@ static const struct docker_rule container_archive = {
                {.name = "copyUIDGID", .check = docker_value_false}}};
 
 /* Commands in containers. */
-static const struct docker_rule exec_create = {.name = "containers/exec",
-                                               .path = "containers/{}/exec",
-                                               .methods = POST,
-                                               .object = &docker_object_container,
-                                               .body = DOCKER_BODY_EXEC};
-static const struct docker_rule exec_start = {.name = "exec/start",
-                                              .path = "exec/{}/start",
-                                              .methods = POST,
-                                              .object = &docker_object_exec,
-                                              .answer = DOCKER_ANSWER_STREAM,
-                                              .body = DOCKER_BODY_EXEC_START,
-                                              .upgrade = true};
-static const struct docker_rule exec_inspect = {
+const struct docker_rule docker_rule_exec_create = {.name = "containers/exec",
+                                                    .path = "containers/{}/exec",
+                                                    .methods = POST,
+                                                    .object = &docker_object_container,
+                                                    .body = DOCKER_BODY_EXEC};
+const struct docker_rule docker_rule_exec_start = {.name = "exec/start",
+                                                   .path = "exec/{}/start",
+                                                   .methods = POST,
+                                                   .object = &docker_object_exec,
+                                                   .answer = DOCKER_ANSWER_STREAM,
+                                                   .body = DOCKER_BODY_EXEC_START,
+                                                   .upgrade = true};
+const struct docker_rule docker_rule_exec_inspect = {
     .name = "exec/inspect", .path = "exec/{}/json", .methods = GET, .object = &docker_object_exec};
 
 /* Images. */
-static const struct docker_rule image_list = {
+const struct docker_rule docker_rule_image_list = {
     .name = "images/list",
     .path = "images/json",
     .methods = GET,
@@ -233,11 +260,11 @@ static const struct docker_rule image_list = {
                {.name = "shared-size", .check = docker_value_bool},
                {.name = "manifests", .check = docker_value_bool},
                {.name = "filters", .check = docker_value_any}}};
-static const struct docker_rule image_history = {.name = "images/history",
-                                                 .path = "images/{}/history",
-                                                 .methods = GET,
-                                                 .object = &docker_object_image};
-static const struct docker_rule image_remove = {
+const struct docker_rule docker_rule_image_history = {.name = "images/history",
+                                                      .path = "images/{}/history",
+                                                      .methods = GET,
+                                                      .object = &docker_object_image};
+const struct docker_rule docker_rule_image_remove = {
     .name = "images/remove",
     .path = "images/{}",
     .methods = DELETE,
@@ -247,20 +274,20 @@ static const struct docker_rule image_remove = {
                {.name = "noprune", .check = docker_value_bool}}};
 
 /* Volumes and networks. */
-static const struct docker_rule volume_list = {
+const struct docker_rule docker_rule_volume_list = {
     .name = "volumes/list",
     .path = "volumes",
     .methods = GET,
     .params = {{.name = "filters", .check = docker_value_any}}};
-static const struct docker_rule volume_create = {.name = "volumes/create",
-                                                 .path = "volumes/create",
-                                                 .methods = POST,
-                                                 .body = DOCKER_BODY_VOLUME};
-static const struct docker_rule volume_inspect = {.name = "volumes/inspect",
-                                                  .path = "volumes/{}",
-                                                  .methods = GET,
-                                                  .object = &docker_object_volume};
-static const struct docker_rule volume_remove = {
+const struct docker_rule docker_rule_volume_create = {.name = "volumes/create",
+                                                      .path = "volumes/create",
+                                                      .methods = POST,
+                                                      .body = DOCKER_BODY_VOLUME};
+const struct docker_rule docker_rule_volume_inspect = {.name = "volumes/inspect",
+                                                       .path = "volumes/{}",
+                                                       .methods = GET,
+                                                       .object = &docker_object_volume};
+const struct docker_rule docker_rule_volume_remove = {
     .name = "volumes/remove",
     .path = "volumes/{}",
     .methods = DELETE,
@@ -268,12 +295,12 @@ static const struct docker_rule volume_remove = {
     .answer = DOCKER_ANSWER_SLOW,
     .body = DOCKER_BODY_DROPPED,
     .params = {{.name = "force", .check = docker_value_bool}}};
-static const struct docker_rule network_list = {
+const struct docker_rule docker_rule_network_list = {
     .name = "networks/list",
     .path = "networks",
     .methods = GET,
     .params = {{.name = "filters", .check = docker_value_any}}};
-static const struct docker_rule network_inspect = {
+const struct docker_rule docker_rule_network_inspect = {
     .name = "networks/inspect",
     .path = "networks/{}",
     .methods = GET,
@@ -282,20 +309,20 @@ static const struct docker_rule network_inspect = {
                {.name = "scope", .check = docker_value_signal}}};
 
 /* What a swarm's manager tells. */
-static const struct docker_rule service_list = {
+const struct docker_rule docker_rule_service_list = {
     .name = "services/list",
     .path = "services",
     .methods = GET,
     .tells_env = true,
     .params = {{.name = "filters", .check = docker_value_any},
                {.name = "status", .check = docker_value_bool}}};
-static const struct docker_rule task_list = {
+const struct docker_rule docker_rule_task_list = {
     .name = "tasks/list",
     .path = "tasks",
     .methods = GET,
     .tells_env = true,
     .params = {{.name = "filters", .check = docker_value_any}}};
-static const struct docker_rule node_list = {
+const struct docker_rule docker_rule_node_list = {
     .name = "nodes/list",
     .path = "nodes",
     .methods = GET,
@@ -303,43 +330,43 @@ static const struct docker_rule node_list = {
 
 static const struct docker_rule *const rules[] = {
     &docker_rule_ping,
-    &version,
-    &info,
-    &disk_usage,
-    &events,
-    &container_list,
-    &container_create,
+    &docker_rule_version,
+    &docker_rule_info,
+    &docker_rule_disk_usage,
+    &docker_rule_events,
+    &docker_rule_container_list,
+    &docker_rule_container_create,
     &docker_rule_container_inspect,
     &docker_rule_container_logs,
-    &container_top,
-    &container_changes,
-    &container_stats,
-    &container_start,
-    &container_stop,
-    &container_restart,
-    &container_kill,
-    &container_pause,
-    &container_unpause,
-    &container_wait,
-    &container_remove,
-    &container_archive,
-    &exec_create,
-    &exec_start,
-    &exec_inspect,
-    &image_list,
+    &docker_rule_container_top,
+    &docker_rule_container_changes,
+    &docker_rule_container_stats,
+    &docker_rule_container_start,
+    &docker_rule_container_stop,
+    &docker_rule_container_restart,
+    &docker_rule_container_kill,
+    &docker_rule_container_pause,
+    &docker_rule_container_unpause,
+    &docker_rule_container_wait,
+    &docker_rule_container_remove,
+    &docker_rule_container_archive,
+    &docker_rule_exec_create,
+    &docker_rule_exec_start,
+    &docker_rule_exec_inspect,
+    &docker_rule_image_list,
     &docker_rule_image_inspect,
-    &image_history,
+    &docker_rule_image_history,
     &docker_rule_image_pull,
-    &image_remove,
-    &volume_list,
-    &volume_create,
-    &volume_inspect,
-    &volume_remove,
-    &network_list,
-    &network_inspect,
-    &service_list,
-    &task_list,
-    &node_list,
+    &docker_rule_image_remove,
+    &docker_rule_volume_list,
+    &docker_rule_volume_create,
+    &docker_rule_volume_inspect,
+    &docker_rule_volume_remove,
+    &docker_rule_network_list,
+    &docker_rule_network_inspect,
+    &docker_rule_service_list,
+    &docker_rule_task_list,
+    &docker_rule_node_list,
 };
 
 static const struct docker_grants nothing;
@@ -353,7 +380,11 @@ const struct docker_policy docker_catalogue = {.rules = rules,
 
 static const char *method_text(unsigned methods)
 {
-    return methods & GET ? "GET" : methods & POST ? "POST" : methods & PUT ? "PUT" : "DELETE";
+    return methods & GET      ? "GET"
+           : methods & POST   ? "POST"
+           : methods & PUT    ? "PUT"
+           : methods & DELETE ? "DELETE"
+                              : "HEAD";
 }
 
 const char *docker_rule_text(const struct docker_rule *rule, char *buf)

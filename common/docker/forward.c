@@ -104,6 +104,8 @@ size_t docker_verdict_message(const struct docker_verdict *verdict, char *out, s
 {
     int n = verdict->status == 403
                 ? snprintf(out, cap, "refused by policy: %s: %s", verdict->call, verdict->why)
+            : verdict->status == 413
+                ? snprintf(out, cap, "too large: %s: %s", verdict->call, verdict->why)
                 : snprintf(out, cap, "malformed request: %s", verdict->why);
     return n > 0 && (size_t)n < cap ? (size_t)n : 0;
 }

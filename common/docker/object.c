@@ -5,7 +5,9 @@
 
 static const char *check_container(struct str name)
 {
-    return docker_name_valid(name) || docker_hex_valid(name) ? NULL : "is not a container's name";
+    bool good =
+        (docker_name_valid(name) && name.n <= DOCKER_CONTAINER_MAX) || docker_hex_valid(name);
+    return good ? NULL : "is not a container's name";
 }
 
 static const char *granted_container(const struct docker_grants *grants, struct str name)
@@ -41,7 +43,12 @@ static const char *check_network(struct str name)
 
 static const char *granted_network(const struct docker_grants *grants, struct str name)
 {
-    return docker_words_match(grants->networks, name) ? NULL : "is not one that the policy lists";
+    if (!docker_words_match(grants->networks, name)) {
+        return "is not one that the policy lists";
+    }
+    return docker_hex_valid(name) && !docker_words_all(grants->networks)
+               ? "may be the beginning of an id"
+               : NULL;
 }
 
 static const char *check_exec(struct str id)
@@ -51,7 +58,7 @@ static const char *check_exec(struct str id)
 
 static const char *check_any(struct str word)
 {
-    return word.n <= DOCKER_CONTAINER_MAX ? NULL : "is too long";
+    return word.n <= DOCKER_OBJECT_MAX ? NULL : "is too long";
 }
 
 const struct docker_object docker_object_container = {

@@ -2,6 +2,7 @@
 
 #include "common/docker/catalogue.h"
 #include "common/docker/chars.h"
+#include "common/docker/generic.h"
 #include "common/docker/reference.h"
 #include "common/docker/value.h"
 
@@ -313,18 +314,21 @@ static int judge_object(const struct docker_policy *policy, const struct docker_
     return docker_refuse(v, fault, name, text);
 }
 
-/* What would allow a call that no rule fits: the rule of docker_catalogue that does, if there is one. */
+/* What would allow a call that no rule fits: the rule of docker_catalogue that does, or a generic one. The
+ * latter take no bodies. */
 static int refuse_call(struct docker_verdict *v, const struct http_request *request,
                        struct docker_call *call)
 {
-    char text[DOCKER_RULE_TEXT_MAX];
+    char text[DOCKER_RULE_TEXT_MAX] = "";
     bool encoded;
     const struct docker_rule *known = find(&docker_catalogue, request->method_id, call, &encoded);
     call->object = (struct docker_span){0, 0};
-    if (!known) {
-        return docker_refuse(v, DOCKER_FAULT_CALL, STR(""), "not an allowed call");
+    if (known) {
+        docker_rule_text(known, text);
+    } else if (!has_body(request)) {
+        docker_generic_text(request->method_id, call, text);
     }
-    return docker_refuse(v, DOCKER_FAULT_CALL, str_of(docker_rule_text(known, text)),
+    return docker_refuse(v, text[0] ? DOCKER_FAULT_CALL : DOCKER_FAULT_NEVER, str_of(text),
                          "not an allowed call");
 }
 

@@ -146,10 +146,21 @@ static bool bare_id(struct str s)
     return s.n == 64 && all(s, lower_hex);
 }
 
-/* Whether the first of several components is a registry, as Docker tells them apart. */
+static bool has_upper(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        if (s.p[i] >= 'A' && s.p[i] <= 'Z') {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whether the first of several components is a registry, as Docker tells them apart: newer ones take a host
+ * name with an upper-case letter for one, since no repository has such. */
 static bool registry(struct str first)
 {
-    return memchr(first.p, '.', first.n) || memchr(first.p, ':', first.n) ||
+    return memchr(first.p, '.', first.n) || memchr(first.p, ':', first.n) || has_upper(first) ||
            str_eq(first, STR("localhost"));
 }
 
@@ -185,22 +196,29 @@ static bool short_id(const struct docker_reference *ref)
     return ref->tag.n == 0 && ref->digest.n == 0 && docker_hex_valid(ref->name);
 }
 
-const char *docker_image_granted(const struct docker_grants *grants, struct str s)
+bool docker_image_full_name(struct str s, char *buf)
 {
     struct docker_reference ref;
-    char full[DOCKER_NAME_MAX + sizeof("docker.io/library/")];
-    if (docker_words_all(grants->images)) {
-        return NULL;
-    }
     if (!docker_reference_read(&ref, s) || short_id(&ref)) {
-        return "is an id, or may be one; the policy lists images by name";
+        return false;
     }
     struct str rest = ref.name, first = take_until(&rest, '/');
     const char *before = !rest.p ? "docker.io/library/" : registry(first) ? "" : "docker.io/";
-    int n = snprintf(full, sizeof(full), "%s%.*s", before, STR_ARG(ref.name));
-    return docker_words_match(grants->images, (struct str){full, (size_t)n})
-               ? NULL
-               : "is not one that the policy lists";
+    snprintf(buf, DOCKER_FULL_NAME_MAX, "%s%.*s", before, STR_ARG(ref.name));
+    return true;
+}
+
+const char *docker_image_granted(const struct docker_grants *grants, struct str s)
+{
+    char full[DOCKER_FULL_NAME_MAX];
+    if (docker_words_all(grants->images)) {
+        return NULL;
+    }
+    if (!docker_image_full_name(s, full)) {
+        return "is an id, or may be one; the policy lists images by name";
+    }
+    return docker_words_match(grants->images, str_of(full)) ? NULL
+                                                            : "is not one that the policy lists";
 }
 
 bool docker_image_valid(struct str s)
@@ -219,7 +237,7 @@ bool docker_container_valid(struct str s)
 
 bool docker_name_valid(struct str s)
 {
-    return s.n >= 2 && s.n <= DOCKER_CONTAINER_MAX && docker_alnum(s.p[0]) && all(s, name_byte);
+    return s.n >= 2 && s.n <= DOCKER_OBJECT_MAX && docker_alnum(s.p[0]) && all(s, name_byte);
 }
 
 bool docker_hex_valid(struct str s)

@@ -20,11 +20,13 @@
 #include "common/base/base.h"
 
 #define DOCKER_NAME_MAX 255u /* of an image, with its domain */
+#define DOCKER_FULL_NAME_MAX (DOCKER_NAME_MAX + sizeof("docker.io/library/"))
 #define DOCKER_TAG_MAX 128u
 #define DOCKER_DIGEST_MAX (sizeof("sha512:") - 1 + 128)
 #define DOCKER_REFERENCE_MAX (DOCKER_NAME_MAX + 1 + DOCKER_TAG_MAX + 1 + DOCKER_DIGEST_MAX)
 #define DOCKER_PORT_MAX 65535u    /* of a registry */
-#define DOCKER_CONTAINER_MAX 107u /* a container's, volume's or network's name: "nc_app_" and 100 */
+#define DOCKER_CONTAINER_MAX 107u /* a container's name: "nc_app_" and 100 */
+#define DOCKER_OBJECT_MAX 128u    /* a volume's or network's */
 #define DOCKER_ID_DIGITS 64u      /* of a container, an exec */
 #define DOCKER_ID_SHORT 12u       /* as docker prints them */
 #define DOCKER_PLATFORM_PART_MAX 32u
@@ -49,10 +51,14 @@ bool docker_image_valid(struct str s) MUST_CHECK;
 struct docker_grants;
 const char *docker_image_granted(const struct docker_grants *grants, struct str s) MUST_CHECK;
 
+/* What those patterns are compared with, NUL-terminated, in buf of DOCKER_FULL_NAME_MAX bytes. false: it is
+ * an id, or may be one. */
+bool docker_image_full_name(struct str s, char *buf) MUST_CHECK;
+
 /* nc_app_[a-zA-Z0-9_.-]{1,100} */
 bool docker_container_valid(struct str s) MUST_CHECK;
 
-/* [a-zA-Z0-9][a-zA-Z0-9_.-]{1,106}, as Docker has it for containers and volumes, but for the length. */
+/* [a-zA-Z0-9][a-zA-Z0-9_.-]{1,127}, as Docker has it for containers and volumes, but for the length. */
 bool docker_name_valid(struct str s) MUST_CHECK;
 
 /* 1 to 64 lower-case hexadecimal digits: an id, or the beginning of one. */

@@ -86,7 +86,7 @@ const char *docker_value_any(struct str s)
 
 const char *docker_value_name(struct str s)
 {
-    return docker_name_valid(s) ? NULL : "is not a name";
+    return docker_name_valid(s) && s.n <= DOCKER_CONTAINER_MAX ? NULL : "is not a container's name";
 }
 
 const char *docker_value_root(struct str s)

@@ -85,6 +85,38 @@ static void splits_references(void **state)
     }
 }
 
+/* As engines read them: what one takes for a registry must not be part of a name to us. */
+static void full_names_begin_with_the_registry_that_an_engine_asks(void **state)
+{
+    static const struct {
+        const char *text, *full; /* NULL: an id, or perhaps one */
+    } rows[] = {
+        {"app", "docker.io/library/app"},
+        {"app:1", "docker.io/library/app"},
+        {"a/b@" SHA256, "docker.io/a/b"},
+        {"my_user/app", "docker.io/my_user/app"},
+        {"docker.io/a", "docker.io/a"},
+        {"r.test/a/b:1", "r.test/a/b"},
+        {"r:5000/a", "r:5000/a"},
+        {"localhost/a", "localhost/a"},
+        {"Host/a", "Host/a"},
+        {"hosT/a", "hosT/a"},
+        {"host/a", "docker.io/host/a"},
+        {"0123456789ab", NULL},
+        {"0123456789ab:1", "docker.io/library/0123456789ab"},
+        {H64, NULL},
+        {SHA256, NULL},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        char full[DOCKER_FULL_NAME_MAX];
+        bool good = docker_image_full_name(str_of(rows[i].text), full);
+        if (good != (rows[i].full != NULL) || (good && strcmp(full, rows[i].full) != 0)) {
+            fail_msg("%s: %s", rows[i].text, good ? full : "an id");
+        }
+    }
+}
+
 static void takes_names_of_the_distribution_grammar(void **state)
 {
     (void)state;
@@ -225,6 +257,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(splits_references),
+        cmocka_unit_test(full_names_begin_with_the_registry_that_an_engine_asks),
         cmocka_unit_test(takes_names_of_the_distribution_grammar),
         cmocka_unit_test(refuses_what_is_no_reference),
         cmocka_unit_test(takes_ids_only_where_an_image_is_looked_up),
