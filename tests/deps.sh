@@ -8,7 +8,7 @@
 set -eu
 
 build='gcc make pkg-config libc6-dev libuv1-dev libssl-dev libcurl4-openssl-dev libwebsockets-dev libwebsockets-evlib-uv
-    libyajl-dev libconfig-dev libpcre2-dev'
+    libyajl-dev libconfig-dev libpcre2-dev libseccomp-dev'
 test='libcmocka-dev python3 python3-pytest python3-aiohttp python3-websockets python3-cryptography curl openssl
     docker.io busybox-static'
 ci='clang libclang-rt-dev clang-format clang-tidy cppcheck shellcheck valgrind'
