@@ -16,18 +16,24 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
-from harness import (Hub, Nextcloud, RawOrigin, SampleExApp, TunnelClient, leaked,  # noqa: E402
-                     program, response)
-from harness.docker_fixtures import ca_bundle, daemon, engine, file_daemon  # noqa: E402,F401
+from harness import (Hub, Nextcloud, RawOrigin, SampleExApp, SocketFilter,  # noqa: E402
+                     TunnelClient, leaked, program, response)
+from harness.docker_fixtures import (by_ways, ca_bundle, daemon, engine,  # noqa: E402,F401
+                                     file_daemon)
 from harness.engine_fixtures import engines, local, way  # noqa: E402,F401
 from harness.programs import TUNNEL_PORT, app, free_port  # noqa: E402
 from harness.world import World  # noqa: E402
 
 
 def pytest_sessionstart(session):
-    missing = [name for name in ("harp-hub", "harp-tunnel-client") if not program(name).exists()]
+    missing = [name for name in ("harp-hub", "harp-tunnel-client", "harp-socket-filter")
+               if not program(name).exists()]
     if missing:
         pytest.exit(f"{', '.join(missing)} not in {program('')}: run make first", returncode=3)
+
+
+def pytest_generate_tests(metafunc):
+    by_ways(metafunc)
 
 
 def pytest_collection_modifyitems(items):
@@ -80,6 +86,11 @@ class Site:
         client = TunnelClient(self._folder("tunnel"), hub.ports["frp"], [(name, port, target)],
                               certs=hub.certs if tls else None, **kwargs)
         return self.add(client).ready()
+
+    def filter(self, docker, **kwargs):
+        """A socket filter in front of an engine's socket (a path)."""
+        return self.add(SocketFilter(self._folder("filter"), docker, self.socket_path(),
+                                     **kwargs)).ready()
 
     def tunnelled(self, target, settings=(), **kwargs):
         """A hub whose app `sample` is reached through a TLS tunnel."""

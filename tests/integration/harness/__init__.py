@@ -11,14 +11,14 @@ from .client import RawClient, fetch
 from .credentials import SECRETS, leaked
 from .nextcloud import Nextcloud
 from .origin import RawOrigin, Request
-from .programs import (BUILD, Hub, SampleExApp, TunnelClient, app, free_port, program,
-                       program_is_sanitized, run_program)
+from .programs import (BUILD, Hub, SampleExApp, SocketFilter, TunnelClient, app, free_port,
+                       program, program_is_sanitized, run_program)
 from .wait import DEFAULT, Deadline, Overdue, wait_for
 from .wire import Head, Response, Malformed, chunk, response
 
 __all__ = [
     "BUILD", "DEFAULT", "Deadline", "Head", "Hub", "Malformed", "Nextcloud", "Overdue", "RawClient",
-    "RawOrigin", "Request", "Response", "SECRETS", "SampleExApp", "TunnelClient", "app",
+    "RawOrigin", "Request", "Response", "SECRETS", "SampleExApp", "SocketFilter", "TunnelClient", "app",
     "appapi_fields", "assert_hubs_own", "at", "basic_field", "bearer_field", "chunk", "control",
     "fetch", "free_port", "leaked", "meta", "outcome", "program", "program_is_sanitized", "push",
     "response", "run_program", "session_cookie", "status", "wait_for",

@@ -12,6 +12,9 @@ WRONG_KEY = "not-the-shared-key-0b7e"
 APP_TOKEN = "app-token-of-sample-7d1c"
 OTHER_TOKEN = "app-token-of-other-52aa"
 RECORDED_KEY = "some_very_secure_password"
+# Of listeners of the socket filter, and of Nextcloud's Docker Socket Proxy that it stands in for.
+FILTER_USER, FILTER_PASSWORD = "monitor", "filter-pass:with-colon-19e2"
+DSP_USER, DSP_PASSWORD = "app_api_haproxy_user", "dsp \"pass\\ wörd-83cd"
 
 # user: password, as the stand-in for Nextcloud knows them from its start
 PASSWORDS = {"alice": "alice-test-pass-1", "bob": "bob-test-pass-1", "admin": "admin-test-pass-1",
@@ -27,7 +30,7 @@ SESSIONS = {"alice": ("passphrase-of-alice-a81c", "session-of-alice-e2f7"),
 # may ever show it.
 NEW_COOKIE = "cookie-set-by-nextcloud"
 
-SECRETS = [SHARED_KEY, WRONG_KEY, APP_TOKEN, OTHER_TOKEN, RECORDED_KEY, WRONG_PASSWORD,
+SECRETS = [FILTER_PASSWORD, DSP_PASSWORD, SHARED_KEY, WRONG_KEY, APP_TOKEN, OTHER_TOKEN, RECORDED_KEY, WRONG_PASSWORD,
            GARBAGE_BEARER, NEW_COOKIE, *PASSWORDS.values(), *APP_PASSWORDS,
            *(value for pair in SESSIONS.values() for value in pair),
            "hush-cookie", "aHVzaC1hdXRo", "hush-key"]
@@ -61,6 +64,8 @@ def _forms():
     for user in ("", *PASSWORDS, "nobody"):
         for secret in (APP_TOKEN, OTHER_TOKEN, WRONG_PASSWORD, *PASSWORDS.values(), *APP_PASSWORDS):
             yield app_authorization(secret, user).encode()
+    for user, secret in ((FILTER_USER, FILTER_PASSWORD), (DSP_USER, DSP_PASSWORD)):
+        yield app_authorization(secret, user).encode()
 
 
 FORMS = sorted(set(_forms()))

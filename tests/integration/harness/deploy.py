@@ -43,7 +43,7 @@ class Daemon:
 
     def __init__(self, hub, api, port, way="local"):
         self.hub, self.api, self.port, self.way = hub, api, port, way
-        self.recorder = None
+        self.recorder = self.filter = None
 
     # ---- calls ----
 

@@ -117,6 +117,11 @@ class DockerApi:
         return sorted(row["Name"] for row in
                       json.loads(self.call("GET", "/volumes"))["Volumes"] or [])
 
+    def images(self):
+        """{name: id} of all images."""
+        return {name: row["Id"] for row in json.loads(self.call("GET", "/images/json"))
+                for name in row["RepoTags"] or [row["Id"]]}
+
     def status(self, name):
         """created, running, restarting, exited, ... or None."""
         found = self.inspect(name)

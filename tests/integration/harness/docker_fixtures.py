@@ -46,26 +46,46 @@ def ca_bundle():
 def connect(site, engine, way, recorded=False, settings=(), nextcloud=None):
     """A hub with that engine behind it, and AppAPI's daemon for it.
 
-    way: "local", the hub's own socket, or "tunnel", through harp-tunnel-client. recorded: with a
-    UnixRecorder in front of the engine, which is the daemon's `recorder`."""
+    way: "local", the hub's own socket, or "tunnel", through harp-tunnel-client; "filter" and
+    "tunnel-filter" are the same with harp-socket-filter at the engine, which is the daemon's
+    `filter`. recorded: with a UnixRecorder in front of the engine, which is its `recorder`."""
     socket = engine.socket
+    local = not way.startswith("tunnel")
     recorder = None
     if recorded:
         recorder = site.add(UnixRecorder(site.socket_path(), engine.socket))
         socket = recorder.path
+    gate = site.filter(socket) if way.endswith("filter") else None
+    socket = gate.path if gate else socket
     nextcloud = nextcloud or site.nextcloud()
     # An ExApp must come in with the token of its own; a Docker host set up by hand has the key.
-    base = {"HP_DOCKER_SOCKET": socket if way == "local" else site.folder / "no-docker.sock",
-            "HP_FRP_ACCEPT_SHARED_KEY": "none" if way == "local" else "engines"}
+    base = {"HP_DOCKER_SOCKET": socket if local else site.folder / "no-docker.sock",
+            "HP_FRP_ACCEPT_SHARED_KEY": "none" if local else "engines"}
     hub = site.hub(nextcloud=nextcloud, settings={**base, **dict(settings)})
-    if way == "tunnel":
+    if not local:
         site.tunnel(hub, socket, "engine", REMOTE_ENGINE)
-    daemon = Daemon(hub, engine.api, LOCAL_ENGINE if way == "local" else REMOTE_ENGINE, way)
-    daemon.recorder = recorder
+    daemon = Daemon(hub, engine.api, LOCAL_ENGINE if local else REMOTE_ENGINE, way)
+    daemon.recorder, daemon.filter = recorder, gate
     return daemon
 
 
-@pytest.fixture(scope="module", params=["local", "tunnel"])
+def ways(*names):
+    """Says of a test which ways of connect() it is for; without, it is for WAYS of its file."""
+    def mark(function):
+        function.ways = names
+        return function
+    return mark
+
+
+def by_ways(metafunc):
+    """For conftest.py: a test of file_daemon is there once for each of its ways."""
+    if "file_daemon" in metafunc.fixturenames:
+        of_file = getattr(metafunc.module, "WAYS", ("local", "tunnel"))
+        metafunc.parametrize("file_daemon", getattr(metafunc.function, "ways", of_file),
+                             indirect=True, scope="module")
+
+
+@pytest.fixture(scope="module")
 def file_daemon(request, tmp_path_factory, certs, engine):
     """One for a whole file. RECORDED = True in the file puts a recorder in front of the engine."""
     from conftest import open_site

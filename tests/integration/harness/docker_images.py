@@ -23,6 +23,19 @@ PLAIN, NEXT, HEALTHY, UNHEALTHY = (f"{TESTAPP}:{tag}" for tag in
 ALPINE, FEDORA, UNKNOWN, BARE, ENDS, CRASHES = (
     f"{REPOSITORY}/{name}:1" for name in ("alpine", "fedora", "unknown", "bare", "ends", "crashes"))
 CRASH_CODE = 3
+# Repeats what it is told through /tmp/told (tell()), on stdout and stderr; `end` ends it.
+SPEAKS = f"{REPOSITORY}/speaks:1"
+SPEAKS_CODE = 7
+SPEAKS_SCRIPT = f"""#!/bin/sh
+busybox mkfifo /tmp/told
+exec 3<>/tmp/told
+echo ready
+while read -r line <&3; do
+    [ "$line" = end ] && exit {SPEAKS_CODE}
+    echo "$line"
+    echo "not $line" >&2
+done
+"""
 
 OS_RELEASE = {
     "debian": 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nNAME="Debian GNU/Linux"\n'
@@ -129,7 +142,26 @@ def root(exapp, release=None, tunnel=False):
     return fs.bytes()
 
 
+def speaking():
+    """The tar of SPEAKS, for api.import_image() with SPEAKS_RUN: only some tests want it."""
+    fs = RootFs()
+    fs.folder("/tmp", 0o1777)
+    fs.file("/bin/busybox", busybox(), 0o755)
+    for name in APPLETS:
+        fs.link(f"/bin/{name}", "busybox")
+    fs.file("/etc/os-release", OS_RELEASE["alpine"])
+    fs.file("/speak", SPEAKS_SCRIPT, 0o755)
+    return fs.bytes()
+
+
+def tell(api, container, line):
+    """Has a running container of SPEAKS say that line."""
+    done = api.execute(container, "sh", "-c", 'echo "$0" >/tmp/told', line)
+    assert done == (0, b"", b""), done
+
+
 PATH = "ENV PATH=/usr/sbin:/usr/bin:/bin"
+SPEAKS_RUN = [PATH, 'CMD ["/speak"]']
 START = 'CMD ["/start.sh", "exapp"]'
 HEALTHCHECK = "HEALTHCHECK --interval=200ms --retries=1 CMD "
 

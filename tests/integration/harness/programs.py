@@ -12,6 +12,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[3]
 BUILD = pathlib.Path(os.environ.get("HARP_BUILD", ROOT / "build")).resolve()
 PYTHON = "/usr/bin/python3" if os.path.exists("/usr/bin/python3") else sys.executable
 TUNNEL_PORT = 23005
+PARTS = 4  # of tests/run.py
 
 _given = set()
 
@@ -19,14 +20,14 @@ _given = set()
 def free_port():
     """A port nobody listens on, outside the range that outgoing connections use, so that neither
     a client's own port nor another call takes it before the program binds it. Test runs side by
-    side (HARP_PART) take theirs from different thirds."""
+    side (HARP_PART) take theirs from different quarters."""
     with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as file:
         low = int(file.read().split()[0])
-    third = ((low if low > 21000 else 20000) - 10000) // 3
-    first = 10000 + third * (int(os.environ.get("HARP_PART", "0")) % 3)
+    quarter = ((low if low > 21000 else 20000) - 10000) // PARTS
+    first = 10000 + quarter * (int(os.environ.get("HARP_PART", "0")) % PARTS)
     start = os.getpid() * 37
-    for step in range(third):
-        port = first + (start + step) % third
+    for step in range(quarter):
+        port = first + (start + step) % quarter
         # 23000..24099 are tunnel ports by meaning: an origin there would be taken for a tunnel.
         if port in _given or 22999 < port < 24100:
             continue
@@ -162,6 +163,54 @@ class TunnelClient(Process):
 
     def ready(self, seconds=None):
         self.wait_line("proxy", "ready", count=len(self.proxies), seconds=seconds)
+        return self
+
+
+def filter_environment(**settings):
+    """An environment in which only these settings are the filter's."""
+    ours = ("HP_", "NC_HAPROXY", "NC_AUTOSTART", "DSP_", "EX_APPS_", "TIMEOUT_", "BIND_ADDRESS",
+            "HAPROXY_PORT", "LISTEN_", "NOTIFY_SOCKET", "WATCHDOG_")
+    clean = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
+    return {**clean, **settings}
+
+
+class SocketFilter(Process):
+    """harp-socket-filter in front of an engine's socket. `path` is where its first listener is.
+
+    listeners: texts of groups as in filter.cfg, in which {path} is `path`, () for none; policies:
+    the same. settings: by their name in the file. listen: addresses given on the command line, in
+    place of listeners. launcher: words in front of the program's, of what starts it.
+    """
+
+    def __init__(self, folder, docker, path, listeners=None, policies="", settings=(), listen=(),
+                 env=(), log=None, launcher=()):
+        folder = pathlib.Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder, self.path, self.docker = folder, pathlib.Path(path), pathlib.Path(docker)
+        self.admin = folder / "admin.sock"
+        self.config = folder / "filter.cfg"
+        groups = listeners
+        if groups is None:
+            groups = () if listen else ['{ address = "unix:{path}"; policy = "appapi"; }']
+        values = {"docker": f"unix:{docker}", "admin": f"unix:{self.admin}", "log_level": "debug",
+                  **dict(settings)}
+        lines = [f'{name} = "{value}";' for name, value in values.items()]
+        if groups:
+            joined = ",\n  ".join(group.replace("{path}", str(path)) for group in groups)
+            lines.append(f"listeners = (\n  {joined}\n);")
+        if policies:
+            lines.append(f"policies = (\n{policies}\n);")
+        self.config.write_text("\n".join(lines) + "\n")
+        clean = filter_environment()
+        options = [part for address in listen for part in ("--listen", address)]
+        super().__init__("socket-filter",
+                         [*launcher, *started("harp-socket-filter"), "--config", self.config,
+                          *options],
+                         log or folder / "socket-filter.log",
+                         env={**clean, "TMPDIR": str(folder), **dict(env)}, cwd=folder)
+
+    def ready(self, seconds=None):
+        self.wait_line("ready; version", seconds=seconds)
         return self
 
 
