@@ -154,12 +154,14 @@ static void failed(struct row *r, const struct engine_answer *a)
 {
     if (a->status == 0) {
         snprintf(r->error, sizeof(r->error), "%s: %.280s", hop_name(a->hop), a->why);
-        /* A path in it may have been cut inside a character. */
-        for (char *p = r->error; *p; p++) {
-            *p = *p >= ' ' && *p <= '~' ? *p : '?';
-        }
     } else {
-        snprintf(r->error, sizeof(r->error), "it answered %d", a->status);
+        char said[ERROR_MAX - 64];
+        snprintf(r->error, sizeof(r->error), "it answered %d%s%s", a->status,
+                 engine_refusal(a, said, sizeof(said)) ? ": " : "", said);
+    }
+    /* A text in it may have been cut inside a character. */
+    for (char *p = r->error; *p; p++) {
+        *p = *p >= ' ' && *p <= '~' ? *p : '?';
     }
 }
 

@@ -8,7 +8,7 @@
 #include "hub/deploy/deploy_impl.h"
 #include "hub/hub.h"
 
-enum { PATH_MAX_LEN = 1024, MESSAGE_MAX = 300 };
+enum { PATH_MAX_LEN = 1024 };
 
 TAILQ_HEAD(deploy_list, deploy);
 
@@ -311,23 +311,6 @@ void deploy_answer_json(struct deploy *d, int status, const struct json_out *o)
     deploy_end(d);
 }
 
-/* The engine's own words, made safe for a log and an answer of text: {"message": "..."} or, of others
- * than Docker, the body's beginning. */
-static void engine_message(const struct engine_answer *a, char *out, size_t size)
-{
-    struct json_doc *doc = deploy_json(a);
-    struct str text = a->body;
-    if (!doc || json_str(json_get(json_root(doc), "message"), &text) < 0) {
-        text = a->body;
-    }
-    size_t n = MIN(MIN(text.n, size - 1), (size_t)MESSAGE_MAX);
-    for (size_t i = 0; i < n; i++) {
-        out[i] = (char)((unsigned char)text.p[i] < 0x20 || text.p[i] == 0x7F ? ' ' : text.p[i]);
-    }
-    out[n] = '\0';
-    json_free(doc);
-}
-
 static void note_words(struct deploy *d, int status, enum hop hop, const char *why,
                        const char *words, ...) PRINTF_LIKE(5, 6);
 
@@ -343,7 +326,7 @@ static void note_words(struct deploy *d, int status, enum hop hop, const char *w
 void deploy_answer_engine(struct deploy *d, int status, const struct engine_answer *a,
                           const char *words, ...)
 {
-    char message[MESSAGE_MAX + 1];
+    char message[ENGINE_MESSAGE_MAX + 1];
     va_list args;
     engine_message(a, message, sizeof(message));
     va_start(args, words);
@@ -358,7 +341,7 @@ static void note_failed(struct deploy *d, const struct engine_answer *a, const c
 static void note_failed(struct deploy *d, const struct engine_answer *a, const char *words,
                         va_list args)
 {
-    char text[DEPLOY_TEXT_MAX / 2 - 32], message[MESSAGE_MAX + 1], why[DEPLOY_TEXT_MAX];
+    char text[DEPLOY_TEXT_MAX / 2 - 32], message[ENGINE_MESSAGE_MAX + 1], why[DEPLOY_TEXT_MAX];
     vsnprintf(text, sizeof(text), words, args);
     if (a->status == 0) {
         snprintf(why, sizeof(why), "%s: %.*s", text, (int)sizeof(why) / 2, a->why);

@@ -303,7 +303,7 @@ static void on_version(void *owner, const struct engine_answer *a)
     struct engine *e = owner;
     struct engine_answer failed = *a;
     struct list_link *link, *waits = e->waits;
-    char why[96];
+    char why[WHY_MAX], said[WHY_MAX - 64];
     e->asking = NULL;
     e->waits = NULL; /* who is told may ask again, and waits then for the next answer */
     if (waits) {
@@ -312,7 +312,8 @@ static void on_version(void *owner, const struct engine_answer *a)
     if (a->status != 0) {
         failed = (struct engine_answer){.hop = HOP_ENGINE, .why = why};
         if (a->status != 200) {
-            snprintf(why, sizeof(why), "it answered %d when asked for its version", a->status);
+            snprintf(why, sizeof(why), "it answered %d when asked for its version%s%s", a->status,
+                     engine_refusal(a, said, sizeof(said)) ? ": " : "", said);
         } else if (engine_read_version(a->body, &e->api) < 0) {
             snprintf(why, sizeof(why), "its answer to GET /version is not understood");
             e->api = 0;

@@ -28,8 +28,9 @@ struct hub;
 enum {
     ENGINE_CALLS = 64,
     ENGINE_ANSWER_MAX = 4 * 1024 * 1024,
-    ENGINE_API_LOWEST = 24, /* of the 1.N that the gate lets through, too */
-    ENGINE_API_BEST = 41,   /* what the hub was made for: Docker 20.10 */
+    ENGINE_MESSAGE_MAX = 300, /* bytes, without the NUL */
+    ENGINE_API_LOWEST = 24,   /* of the 1.N that the gate lets through, too */
+    ENGINE_API_BEST = 41,     /* what the hub was made for: Docker 20.10 */
 };
 
 /* Borrowed until `done` or engine_cancel, but for the struct itself. */
@@ -50,6 +51,13 @@ struct engine_answer {
     bool timed_out;
     const char *why;
 };
+
+/* The engine's own words, made safe for a log and an answer of text: {"message": "..."} or, of others
+ * than Docker, the body's beginning; at most size - 1 bytes and ENGINE_MESSAGE_MAX. */
+void engine_message(const struct engine_answer *answer, char *out, size_t size);
+/* The same, if the answer is that of a filter in front of the engine, whose policy lacks the call; else
+ * false and an empty text. */
+bool engine_refusal(const struct engine_answer *answer, char *out, size_t size);
 
 /* Comes from the loop, never from inside engine_ask; the call is gone then. */
 typedef void engine_done(void *owner, const struct engine_answer *answer);

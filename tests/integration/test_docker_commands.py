@@ -97,6 +97,16 @@ def test_containers_that_may_not_be_listed_are_a_status_below_the_row(both):
     assert more == ["it answered 403"]
 
 
+@pytest.mark.parametrize("call, version", [("/version", "-"), ("/containers/json", "20.10.24")])
+def test_what_a_filter_in_front_of_an_engine_refuses_is_told_in_its_words(both, call, version):
+    said = b'{"message":"refused by policy: GET %s: not\\u0007 allowed"}' % call[1:].encode()
+    answer = b"HTTP/1.1 403 Forbidden\r\nContent-Length: %d\r\n\r\n%s" % (len(said), said)
+    with both.local.engine.spoiled(answer, "GET", call):
+        found, more = rows(both.hub)
+    assert found[LOCAL_PORT][2] == version and found[LOCAL_PORT][5] == "-"
+    assert more == [f"it answered 403: refused by policy: GET {call[1:]}: not  allowed"]
+
+
 def test_what_an_engine_calls_itself_can_not_reach_the_terminal(both):
     said = json.dumps({"Version": "\x1b]0;owned\x07 \u202ev", "ApiVersion": "1.41"}).encode()
     answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(said), said)

@@ -292,6 +292,34 @@ static void odd_answers_are_no_numbers(void **state)
     }
 }
 
+/* Other words of an engine's are not for the page. */
+static void what_a_filter_refuses_is_told(void **state)
+{
+    static const struct {
+        int status;
+        const char *body, *error;
+    } rows[] = {
+        {403, "{\"message\":\"refused by policy: GET containers/json: not an allowed call\"}",
+         "it answered 403: refused by policy: GET containers/json: not an allowed call"},
+        {403, "{\"message\":\"refused by policy: a\\u0007\xc3\xa4\"}",
+         "it answered 403: refused by policy: a ??"},
+        {500, "{\"message\":\"refused by policy: x\"}", "it answered 500"},
+        {403, "{\"message\":\"secret refused by policy: x\"}", "it answered 403"},
+        {403, "{\"message\":7}", "it answered 403"},
+        {403, "", "it answered 403"},
+    };
+    (void)state;
+    connect_engine(24001, "a");
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        start();
+        stub_step(PING, 200, "OK");
+        stub_step(VERSION, 200, "{\"Version\":\"1\"}");
+        stub_step(LIST, rows[i].status, rows[i].body);
+        finish();
+        assert_text(row(0), "error", rows[i].error);
+    }
+}
+
 static void hostile_texts_arrive_printable(void **state)
 {
     (void)state;
@@ -393,10 +421,15 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-        TEST(without_engines_the_list_is_empty),    TEST(an_engine_is_asked_three_times),
-        TEST(the_hubs_own_has_no_tunnel),           TEST(a_tunnels_age_is_told_in_seconds),
-        TEST(what_fails_has_its_reason_in_the_row), TEST(odd_answers_are_no_numbers),
-        TEST(hostile_texts_arrive_printable),       TEST(a_hundred_engines_fit),
+        TEST(without_engines_the_list_is_empty),
+        TEST(an_engine_is_asked_three_times),
+        TEST(the_hubs_own_has_no_tunnel),
+        TEST(a_tunnels_age_is_told_in_seconds),
+        TEST(what_fails_has_its_reason_in_the_row),
+        TEST(odd_answers_are_no_numbers),
+        TEST(what_a_filter_refuses_is_told),
+        TEST(hostile_texts_arrive_printable),
+        TEST(a_hundred_engines_fit),
         TEST(cancelled_anywhere_it_says_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
