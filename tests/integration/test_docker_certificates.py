@@ -6,8 +6,11 @@ import pytest
 
 from harness.ca_bundle import common_name, load, pems
 from harness.deploy import assert_told
+from harness.docker_fixtures import ways
 from harness.docker_images import ALPINE, BARE, FEDORA, PLAIN, UNKNOWN
 
+# With a filter run only those that differ in what is asked of the engine.
+through_a_filter_too = ways("local", "tunnel", "filter")
 ANCHORS = {PLAIN: "/usr/local/share/ca-certificates", ALPINE: "/usr/local/share/ca-certificates",
            FEDORA: "/etc/pki/ca-trust/source/anchors"}
 UPDATED = {PLAIN: "/etc/ssl/certs/ca-certificates.crt",
@@ -50,6 +53,7 @@ def is_as_before(daemon, app, state, started):
     return found["Status"] == "exited"
 
 
+@through_a_filter_too
 @pytest.mark.parametrize("state", STATES)
 @pytest.mark.parametrize("image", [PLAIN, ALPINE, FEDORA], ids=["debian", "alpine", "fedora"])
 def test_certificates_are_where_the_system_wants_them(daemon, ca_bundle, image, state):
@@ -130,6 +134,7 @@ def test_a_running_app_stays_connected_while_certificates_are_installed(daemon):
 
 # ---- what is left out ----
 
+@through_a_filter_too
 def test_an_unknown_system_gets_no_system_certificates_but_those_of_the_tunnel(daemon, ca_bundle):
     app = daemon.created(image=UNKNOWN)
     before = len(daemon.hub.output())
@@ -141,6 +146,7 @@ def test_an_unknown_system_gets_no_system_certificates_but_those_of_the_tunnel(d
     assert any(app.container.encode() in line for line in warnings), warnings
 
 
+@through_a_filter_too
 @pytest.mark.parametrize("state", ["created", "running"])
 def test_an_image_without_shell_and_cat_gets_the_tunnels_certificates(daemon, ca_bundle, state):
     app = in_state(daemon, state, BARE)
@@ -181,6 +187,7 @@ def test_the_body_may_leave_out_all_but_the_name(daemon):
     assert set(frp_files(daemon, app)) == FRP_FILES
 
 
+@through_a_filter_too
 def test_a_bundle_as_big_as_nextclouds_arrives_whole(daemon, ca_bundle):
     """190 KiB; more certificates, as these are small."""
     app = daemon.created()

@@ -1,6 +1,7 @@
 """The life of an ExApp in a container, from AppAPI's calls to what is then true at the engine.
 
-Each test runs twice: with the engine at the hub's own socket, and behind a tunnel.
+Each test runs with the engine at the hub's own socket, behind a tunnel, and behind the socket
+filter.
 """
 import json
 import os
@@ -10,9 +11,11 @@ import pytest
 from harness import session_cookie
 from harness.credentials import SHARED_KEY
 from harness.deploy import TOKEN, ExAppSpec, assert_told
+from harness.docker_fixtures import ways
 from harness.docker_images import NEXT, PLAIN, REPOSITORY, TESTAPP, RootFs
 from harness.wait import wait_for
 
+WAYS = ("local", "tunnel", "filter")
 STARTED = {"started": True, "status": "running", "health": None}
 
 
@@ -28,8 +31,8 @@ def deploy(daemon, app, bundle):
     assert daemon.wait_for_start(app) == STARTED
     container = json.loads(daemon.gate(f"v1.41/containers/{app.container}/json").body)
     assert container["State"]["Status"] == "running"
-    # AppAPI reads the port back from there.
-    assert container["Config"]["Env"][6] == f"APP_PORT={app.port}"
+    shown = "<hidden>" if daemon.filter else app.port
+    assert container["Config"]["Env"][6] == f"APP_PORT={shown}"
 
 
 def enable(daemon, app):
@@ -204,6 +207,7 @@ def test_limits_as_php_writes_them(daemon, limits, memory, cpus):
     assert (host["Memory"], host["NanoCpus"]) == (memory, cpus)
 
 
+@ways("local", "tunnel")
 @pytest.mark.parametrize("device, requests, devices", [
     ("cuda", [("nvidia", -1, [["compute", "utility"]])], []),
     ("rocm", [], ["/dev/kfd", "/dev/dri"])])
@@ -216,6 +220,7 @@ def test_compute_devices(daemon, device, requests, devices):
             for row in host["Devices"] or []] == [(path, path, "rwm") for path in devices]
 
 
+@ways("local", "tunnel")
 def test_bind_mounts_can_be_written_to_only_if_they_may(daemon, tmp_path):
     tmp_path.chmod(0o755)
     folders = {"ro": tmp_path / "ro", "rw": tmp_path / "rw", "default": tmp_path / "default"}

@@ -49,11 +49,11 @@ CONTAINER = ["Name", "State.Status", "State.Running", "State.Health.Status", "Re
 OF_ENGINE = ("api-version", "docker-experimental", "ostype")
 
 
-def play_scenario(site, engine, bundle, name):
-    """{seq: Response or None}"""
+def play_scenario(site, engine, bundle, name, way="local"):
+    """The daemon, {seq: Response or None}, and the containers and volumes that are left."""
     nextcloud = site.nextcloud(key=SETTINGS["HP_SHARED_KEY"])
     nextcloud.apps["testapp"] = record_of_testapp()
-    daemon = connect(site, engine, "local", settings=SETTINGS, nextcloud=nextcloud)
+    daemon = connect(site, engine, way, settings=SETTINGS, nextcloud=nextcloud)
     try:
         SCENARIOS[name](daemon)
         replies = {exchange["seq"]: play(daemon, bundle, exchange) for exchange in asked(name)}
