@@ -15,6 +15,7 @@ import statistics
 import subprocess
 
 import engines_report
+import filter_report
 import identity_report
 import scenarios
 from tables import MB, Target, number, ratios, scenario_table, table
@@ -98,7 +99,7 @@ def targets(data):
                             data, "tunnel", lambda s: _added(s.open, s.idle, "hub"))]))
     found.append(Target("first 200 after the start, certificates present", 150.0, False, "ms",
                         _starts(data, "hub", lambda s: s.seconds * 1000)))
-    return found + identity_report.targets(data)
+    return found + identity_report.targets(data) + filter_report.targets(data)
 
 
 def target_table(data):
@@ -142,7 +143,7 @@ def machine(programs):
         ["wrk", _first(r"^wrk (\S+)", _said([programs["wrk"], "-v"]))],
         ["curl", _first(r"^curl (\S+)", _said([programs["curl"], "--version"]))],
     ]
-    for name in ("harp-hub", "harp-tunnel-client"):
+    for name in ("harp-hub", "harp-tunnel-client", "harp-socket-filter"):
         if programs.get(name):
             version = _said([programs[name], "--version"]).strip().partition("\n")[0]
             rows.append([name, version or "unknown"])
@@ -189,6 +190,7 @@ def compose(data, programs, command):
         scenario_tables(data), "",
         *identity_report.sections(data),
         *engines_report.sections(data),
+        *filter_report.sections(data),
         "## Start and memory\n",
         f"After a fresh start, medians of {data.rounds}. `private` is the larger of RssAnon and "
         "Private_Dirty, which count nearly the same pages. In the tunnel's row the time to the "

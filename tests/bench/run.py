@@ -7,6 +7,7 @@ procs.py      processes and /proc
 subjects.py   the origin, HAProxy and nginx; harp.py: hub and tunnel client
 identity.py   hubs that ask Nextcloud (standin.py), and hubs with many ExApps
 engines.py    ten Docker engines behind a hub; engines_report.py: its tables
+filter.py     the socket filter in front of one; filter_report.py: its tables
 load.py       wrk, curl, wsload, burst, fan; scenarios.py: what is measured, round by round
 report.py     tables, targets, RESULTS.md; identity_report.py: those of identity.py
 
@@ -27,6 +28,7 @@ import time
 
 import engines
 import engines_report
+import filter as socket_filter
 import harp
 import identity
 import identity_report
@@ -39,7 +41,7 @@ import subjects
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 NAMES = ("haproxy", "nginx", "hub", "tunnel")
-OURS = ("harp-hub", "harp-tunnel-client")
+OURS = ("harp-hub", "harp-socket-filter", "harp-tunnel-client")
 BUDGET, QUICK_BUDGET = 660, 120  # seconds; what would not fit is left out, and that is told
 SPACE = 3 * load.BIG  # the file, one upload, and room
 
@@ -90,7 +92,7 @@ def find_programs(args):
     found = {name: shutil.which(name, path=path) for name in ("nginx", "haproxy", "wrk", "curl")}
     missing = [f"{name} (a package of that name)" for name, where in found.items() if not where]
     if {"hub", "tunnel"} & set(args.only):
-        for name in OURS if "tunnel" in args.only else OURS[:1]:
+        for name in OURS if "tunnel" in args.only else OURS[:2]:
             found[name] = os.path.join(args.build, name)
             if not os.access(found[name], os.X_OK):
                 missing.append(f"{found[name]} (run make, or use --only haproxy,nginx)")
@@ -147,7 +149,9 @@ def measure(args, programs, own, children, work):
     bench = scenarios.Bench(tools, origin, make_subjects(args, children, work, origin, programs),
                             {**identity.groups(args.only, args.scenarios, children, work, origin,
                                                programs),
-                             **engines.groups(args.only, args.scenarios, children, work, programs)},
+                             **engines.groups(args.only, args.scenarios, children, work, programs),
+                             **socket_filter.groups(args.only, args.scenarios, children, work,
+                                                    programs)},
                             args.scenarios, args.seconds, say)
     longest = 0.0
     for number in range(args.rounds):

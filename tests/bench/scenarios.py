@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass, field
 
 import engines
+import filter as socket_filter
 import identity
 import load
 import procs
@@ -64,8 +65,16 @@ SCENARIOS = (
              measure=identity.measure_cold),
     Scenario(engines.KEY, f"{engines.COUNT} containers looked at at once", "", "",
              measure=engines.measure, repeats=3),
+    Scenario(socket_filter.PING, "socket filter: _ping, 16 connections", "requests/s",
+             "100k requests", socket_filter.ping, repeats=3),
+    Scenario(socket_filter.INSPECT, "socket filter: inspect, 16 connections", "requests/s",
+             "100k requests", socket_filter.inspect),
+    Scenario(socket_filter.CREATE, "socket filter: create and remove, 16 connections", "requests/s",
+             "100k requests", socket_filter.create),
+    Scenario(socket_filter.LOGS, "socket filter: 1 GiB of logs", "MB/s", "GiB",
+             socket_filter.logs, latency=False, repeats=2),
 )
-GROUPED = identity.KEYS + engines.KEYS  # those with subjects of their own
+GROUPED = identity.KEYS + engines.KEYS + socket_filter.KEYS  # those with subjects of their own
 KEYS = tuple(s.key for s in SCENARIOS) + ("idle",)
 
 
