@@ -1,6 +1,6 @@
 #!/bin/sh
 # The whole path on one machine: stand-ins for Nextcloud and for a Docker engine, the hub, a tunnel client
-# as on a Docker host, and a sample ExApp on a unix socket behind a tunnel with mutual TLS. An app is
+# and a socket filter as on a Docker host, and a sample ExApp on a unix socket behind a tunnel with mutual TLS. An app is
 # deployed and becomes known as AppAPI does it; then requests of all kinds, and what came of them; then
 # stays until Ctrl-C.
 #
@@ -20,7 +20,7 @@ python=/usr/bin/python3
 once=${DEMO_ONCE:-}
 wait_seconds=${DEMO_WAIT:-15}
 
-for name in harp-hub harp-tunnel-client; do
+for name in harp-hub harp-tunnel-client harp-socket-filter; do
     if [ ! -x "$build/$name" ]; then
         echo "demo: $build/$name is not there: run make" >&2
         exit 1
@@ -45,7 +45,7 @@ else
 fi
 
 folder=$(mktemp -d "${TMPDIR:-/tmp}/harp-demo.XXXXXX")
-nextcloud_pid='' hub_pid='' tunnel_pid='' exapp_pid='' engine_pid='' host_pid=''
+nextcloud_pid='' hub_pid='' tunnel_pid='' exapp_pid='' engine_pid='' host_pid='' filter_pid=''
 
 # Ends one program that this script started, and waits for it.
 # shellcheck disable=SC2317,SC2329 # called by clean_up
@@ -73,6 +73,7 @@ clean_up() {
     end "$tunnel_pid"
     end "$host_pid"
     end "$hub_pid"
+    end "$filter_pid"
     end "$engine_pid"
     end "$exapp_pid"
     end "$nextcloud_pid"
@@ -159,6 +160,18 @@ ok hub "http 127.0.0.1:$http, tunnels 127.0.0.1:$frp, certificates made"
 
 ready "Docker's stand-in" "$engine_pid" "$folder/engine.log" ready
 ok engine "a stand-in for a Docker engine at ${dim}$folder/docker.sock${plain}"
+filtered=$folder/filtered.sock
+mkdir "$folder/audit"
+cat >"$folder/filter.cfg" <<EOF_FILTER
+docker = "unix:$folder/docker.sock";
+listeners = ( { address = "unix:$filtered"; policy = "appapi"; } );
+audit = "required";
+audit_folder = "$folder/audit";
+EOF_FILTER
+"$build/harp-socket-filter" --config "$folder/filter.cfg" >"$folder/filter.log" 2>&1 &
+filter_pid=$!
+ready 'the socket filter' "$filter_pid" "$folder/filter.log" 'ready; version'
+ok filter "in front of it, with AppAPI's policy: ${dim}$filtered${plain}"
 
 # tunnel FILE NAME PORT SOCKET: the settings of a tunnel client that offers the socket at the hub's port.
 tunnel() {
@@ -188,7 +201,7 @@ EOF_CONFIG
 tunnel frpc.toml sample 23005 "$folder/exapp.sock"
 "$build/harp-tunnel-client" -c "$folder/frpc.toml" >"$folder/tunnel-client.log" 2>&1 &
 tunnel_pid=$!
-tunnel docker-host.toml docker-host 24001 "$folder/docker.sock"
+tunnel docker-host.toml docker-host 24001 "$filtered"
 "$build/harp-tunnel-client" -c "$folder/docker-host.toml" >"$folder/docker-host.log" 2>&1 &
 host_pid=$!
 ready 'the tunnel client' "$tunnel_pid" "$folder/tunnel-client.log" 'proxy.*ready'
@@ -277,6 +290,8 @@ ok start "$code docker/exapp/start"
 docker 200 docker/exapp/wait_for_start --data-binary '{"name": "sample"}'
 ok wait "$code docker/exapp/wait_for_start $(cat "$folder/answer")"
 docker 200 v1.41/containers/nc_app_sample/json
+grep -qF 'HP_SHARED_KEY=<hidden>' "$folder/answer" || fail 'the filter shows environments'
+call 200 --unix-socket "$folder/docker.sock" http://docker/v1.41/containers/nc_app_sample/json
 if grep -qF "$key" "$folder/answer"; then
     fail 'the shared key is in the container'
 fi
@@ -285,6 +300,32 @@ docker 403 v1.41/info
 ok gate "$code GET info: $(cat "$folder/answer")"
 "$build/harp-hub" engines >"$folder/engines" 2>>"$folder/curl.log" || fail 'harp-hub engines'
 ok engines "harp-hub engines: $(awk '$1 == 24001 { print $2 ", Docker " $4 ", containers of ours: " $NF }' "$folder/engines")"
+
+printf '%s\n' "${bold}who broke into the hub, and asks the Docker host's socket itself${plain}"
+# filtered WANT PATH [CURL-ARGUMENT...]: a call at the filter's socket; what it says is in $said.
+filtered() {
+    filtered_want=$1 filtered_path=$2
+    shift 2
+    call "$filtered_want" --unix-socket "$filtered" "$@" "http://docker$filtered_path"
+    said=$(sed -n 's/.*"message":"\([^"]*\)".*/\1/p' "$folder/answer")
+}
+create() {
+    filtered 403 /v1.41/containers/create?name=nc_app_evil --header 'Content-Type: application/json' \
+        --data-binary "{\"Image\":\"$image\",\"HostConfig\":$1}"
+    ok "" "$code $said"
+}
+filtered 403 '/v1.41/containers/json?all=true'
+ok refused "$code $said"
+create '{"Privileged":true}'
+create '{"privileged":true}'
+create '{"Mounts":[{"Type":"bind","Source":"/","Target":"/host"}]}'
+create '{"NetworkMode":"container:database"}'
+filtered 403 /v1.41/containers/nc_app_sample/exec --header 'Content-Type: application/json' \
+    --data-binary '{"Cmd":["sh","-c","id"]}'
+ok '' "$code $said"
+"$build/harp-socket-filter" audit verify "$folder/audit" >"$folder/verified" 2>&1 ||
+    fail "audit verify: $(cat "$folder/verified")"
+ok audit "$(cut -c 1-60 "$folder/verified")..."
 
 printf '%s\n' "${bold}AppAPI makes the app known${plain}"
 call 200 --header @"$folder/appapi" "$url/heartbeat"
@@ -383,13 +424,15 @@ look 'as a user' "curl -i -H @$folder/alice $url/user"
 look 'as AppAPI' "curl -i -H @$folder/key http://127.0.0.1:$http/exapps/app_api/info"
 look 'who failed' "curl -i http://127.0.0.1:$admin/api/bans"
 look engines "curl -i http://127.0.0.1:$admin/api/engines"
+look 'as the hub' "docker -H unix://$filtered ps" audit "$build/harp-socket-filter audit show $folder/audit"
 look logs "tail -f $folder/*.log" settings "$folder/*.toml $folder/*.json"
 printf '%s\n' "running until Ctrl-C"
 
 # Ends, too, when one of the programs does: `wait` with a list waits for all, so each is asked.
 while kill -0 "$hub_pid" 2>/dev/null && kill -0 "$tunnel_pid" 2>/dev/null &&
     kill -0 "$exapp_pid" 2>/dev/null && kill -0 "$nextcloud_pid" 2>/dev/null &&
-    kill -0 "$engine_pid" 2>/dev/null && kill -0 "$host_pid" 2>/dev/null; do
+    kill -0 "$engine_pid" 2>/dev/null && kill -0 "$host_pid" 2>/dev/null &&
+    kill -0 "$filter_pid" 2>/dev/null; do
     sleep 1 &
     wait $! || true
 done

@@ -25,7 +25,8 @@ def test_the_demo_goes_well_whatever_its_caller_has_set(tmp_path):
 def test_the_demo_fails_loudly_without_a_tunnel_client(tmp_path):
     build = tmp_path / "build"
     build.mkdir()
-    (build / "harp-hub").symlink_to(BUILD / "harp-hub")
+    for name in ("harp-hub", "harp-socket-filter"):
+        (build / name).symlink_to(BUILD / name)
     client = build / "harp-tunnel-client"
     client.write_text("#!/bin/sh\necho 'no tunnel today'\nexit 3\n")
     client.chmod(0o755)
