@@ -90,17 +90,24 @@ def run_unit(build, options):
 
 
 def integration_parts(options):
-    """The files that are run side by side: those with Docker engines wait for them most of the time.
+    """The files that are run side by side: most of the time tests wait, for Docker engines above all.
     Each part looks for secrets in its own logs."""
     files = sorted(str(path.relative_to(ROOT))
                    for path in (ROOT / "tests/integration").glob("test_*.py"))
     if options.filter:
         return [files]
-    docker = [name for name in files if "/test_docker_" in name]
-    hostile = [name for name in docker if "_attacks" in name or "_faults" in name]
-    logs = [name for name in files if name.endswith("/test_logs.py")]
-    return [[name for name in files if name not in docker],
-            [name for name in docker if name not in hostile] + logs, hostile + logs]
+
+    def taken(*beginnings):
+        found = [name for name in files
+                 if name.rpartition("/")[2].startswith(tuple(f"test_{word}" for word in beginnings))]
+        files[:] = [name for name in files if name not in found]
+        return found
+
+    logs = taken("logs.py")
+    faults = taken("docker_faults")
+    hostile = taken("docker_attacks", "docker_filter_", "filter_", "audit_")
+    docker = taken("docker_")
+    return [part + logs for part in (files, docker, faults, hostile)]
 
 
 def count_pytest(report, code):

@@ -11,7 +11,7 @@ mkdir -p "$found"
 # shellcheck disable=SC2086 # no seeds are no argument
 if "$program" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 \
     -artifact_prefix="$found/" -print_final_stats=0 "$found" $seeds >"$log" 2>&1; then
-    echo "fuzz: $name ok, $(tail -n 1 "$log")"
+    echo "fuzz: $name ok, $(grep "^Done" "$log" | tail -n 1)"
 else
     echo "fuzz: $name FAILED"
     tail -n 40 "$log"
