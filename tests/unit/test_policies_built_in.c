@@ -241,10 +241,42 @@ static void the_page_has_all_calls_and_policies(void **state)
     free(page);
 }
 
+/* A list shows names, labels and commands of everybody's containers. */
+static void appapi_lists_the_containers_of_one_hub_alone(void **state)
+{
+#define LIST "GET /v1.41/containers/json"
+#define LABEL(value) LIST "?filters=%7B%22label%22%3A%5B%22" value "%22%5D%7D"
+#define INSTANCE "harp.instance%3D0123456789abcdef0123456789abcdef"
+    static const char *const refused[] = {
+        LIST,
+        LIST "?all=true",
+        LIST "?filters=%7B%7D",
+        LABEL("harp.instance"),
+        LABEL("harp.instance%3D"),
+        LABEL("harp.instance%3D0123456789abcdef0123456789abcde"),
+        LABEL("harp.instance%3D0123456789abcdef0123456789abcdef0"),
+        LABEL("harp.instance%3D0123456789abcdef0123456789abcdeF"),
+        LABEL("harp.instancf%3D0123456789abcdef0123456789abcdef"),
+        LABEL("harp.instance%3D%2A"),
+        LABEL(INSTANCE "%22%2C%22a"),
+        LIST "?filters=%7B%22label%22%3A%5B%5D%7D",
+        LIST "?filters=%7B%22Label%22%3A%5B%22" INSTANCE "%22%5D%7D",
+        LIST "?filters=%7B%22label%22%3A%5B%22" INSTANCE "%22%5D%7D%20",
+        LIST "?filters=%7B%22label%22%3A%7B%22" INSTANCE "%22%3Atrue%7D%7D",
+    };
+    (void)state;
+    check("appapi", LABEL(INSTANCE), "", true);
+    for (size_t i = 0; i < ARRAY_LEN(refused); i++) {
+        check("appapi", refused[i], "", false);
+    }
+    check("read-only", LIST "?all=true", "", true);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(appapi_passes_what_the_hub_sends),
+        cmocka_unit_test(appapi_lists_the_containers_of_one_hub_alone),
         cmocka_unit_test(appapi_refuses_what_others_send),
         cmocka_unit_test(readers_pass_what_they_are_for),
         cmocka_unit_test(readers_change_nothing_and_hide_environments),
