@@ -327,7 +327,8 @@ static void late_threads_child(const void *arg UNUSED)
     pthread_t threads[8];
     uv_work_t work = {.data = &landlock};
     uv_loop_t loop;
-    NEED(uv_loop_init(&loop) == 0);
+    char err[200] = "";
+    NEED(sandbox_prepare(err, sizeof(err)) == 0 && uv_loop_init(&loop) == 0);
     enter_plainly(false);
     for (size_t i = 0; i < ARRAY_LEN(threads); i++) {
         NEED(pthread_create(&threads[i], NULL, look_around, &landlock) == 0);
