@@ -11,6 +11,11 @@ build='gcc make pkg-config libc6-dev libuv1-dev libssl-dev libcurl4-openssl-dev 
     libyajl-dev libconfig-dev libpcre2-dev libseccomp-dev'
 test='libcmocka-dev python3 python3-pytest python3-aiohttp python3-websockets python3-cryptography curl openssl
     docker.io busybox-static'
+# From Debian 13 on Docker's client is a package of its own.
+case $(cat /etc/debian_version 2>/dev/null) in
+'' | 1[0-2] | 1[0-2].*) ;;
+*) test="$test docker-cli" ;;
+esac
 ci='clang libclang-rt-dev clang-format clang-tidy cppcheck shellcheck valgrind'
 bench='haproxy nginx-light wrk python3'
 
