@@ -1,11 +1,13 @@
 #!/usr/bin/python3
 """Runs the test suites and counts what they found.
 
-    tests/run.py [--build FOLDER] [--suite unit] [--suite integration] [--filter WORD]
+    tests/run.py [--build FOLDER] [--suite unit] [--suite integration] [--suite deploy] [--filter WORD]
 
 unit         every FOLDER/tests/test_*; the tests in them are counted, a program that dies in the
              middle of a test has failed that test
 integration  pytest over tests/integration, against the programs in FOLDER, in parts side by side
+deploy       those of its files that judge what an administrator installs (test_deploy_*): images, packages,
+             units, other servers' configurations; side by side with the others
 The last line is `N passed, N failed, N skipped` over all suites; the exit code is 1 if any failed.
 """
 import argparse
@@ -89,13 +91,11 @@ def run_unit(build, options):
     return total
 
 
-def integration_parts(options):
+def integration_parts(options, suites):
     """The files that are run side by side: most of the time tests wait, for Docker engines above all.
     Each part looks for secrets in its own logs."""
     files = sorted(str(path.relative_to(ROOT))
                    for path in (ROOT / "tests/integration").glob("test_*.py"))
-    if options.filter:
-        return [files]
 
     def taken(*beginnings):
         found = [name for name in files
@@ -103,11 +103,17 @@ def integration_parts(options):
         files[:] = [name for name in files if name not in found]
         return found
 
+    deploy = taken("deploy_")
+    if "integration" not in suites:
+        files = []
+    if options.filter:
+        return [files + (deploy if "deploy" in suites else [])]
     logs = taken("logs.py")
     faults = taken("docker_faults")
     hostile = taken("docker_attacks", "docker_filter_", "filter_", "audit_")
     docker = taken("docker_")
-    return [part + logs for part in (files, docker, faults, hostile)]
+    parts = [part + logs for part in (files, docker, faults, hostile) if part]
+    return parts + ([deploy] if deploy and "deploy" in suites else [])
 
 
 def count_pytest(report, code):
@@ -124,14 +130,14 @@ def count_pytest(report, code):
     return total
 
 
-def run_integration(build, options):
+def run_integration(build, options, suites):
     total = Count()
     folder = pathlib.Path(tempfile.mkdtemp(prefix="harp-tests-"))
     environment = dict(os.environ, HARP_BUILD=str(build), PYTHONDONTWRITEBYTECODE="1")
     if options.wrap:
         environment["HARP_WRAP"] = options.wrap
     started = []
-    for number, files in enumerate(integration_parts(options)):
+    for number, files in enumerate(integration_parts(options, suites)):
         command = [PYTHON, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=short",
                    f"--junit-xml={folder}/junit-{number}.xml", f"--basetemp={folder}/work-{number}",
                    *(["-k", options.filter] if options.filter else []), *files]
@@ -154,13 +160,13 @@ def run_integration(build, options):
     return total
 
 
-SUITES = {"unit": run_unit, "integration": run_integration}
+SUITES = ("unit", "integration", "deploy")
 
 
 def main():
     parser = argparse.ArgumentParser(description="Runs the test suites and counts the results.")
     parser.add_argument("--build", default="build", help="folder of the programs (default: build)")
-    parser.add_argument("--suite", action="append", choices=sorted(SUITES),
+    parser.add_argument("--suite", action="append", choices=SUITES,
                         help="may be repeated (default: all)")
     parser.add_argument("--filter", help="only tests (unit: programs) with this word in the name")
     parser.add_argument("--wrap", default="", help="a command in front of unit tests and of the programs (valgrind)")
@@ -170,9 +176,15 @@ def main():
     options = parser.parse_args()
     build = (ROOT / options.build).resolve()
     total, lines = Count(), []
-    for name in options.suite or ["unit", "integration"]:
+    suites = options.suite or SUITES
+    # The last two are one run of pytest, in parts.
+    runs = [("unit", run_unit)] if "unit" in suites else []
+    if programs := [name for name in SUITES[1:] if name in suites]:
+        runs.append((" and ".join(programs),
+                     lambda build, options: run_integration(build, options, programs)))
+    for name, run in runs:
         began = time.monotonic()
-        count = SUITES[name](build, options)
+        count = run(build, options)
         total.add(count)
         lines.append(f"{name}: {count} ({time.monotonic() - began:.1f} s)")
         print(lines[-1], flush=True)
