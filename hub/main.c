@@ -3,13 +3,12 @@
  * SIGTERM, SIGINT: accept nothing more, let running exchanges finish (shutdown_timeout at most),
  * exit 0. A second one ends at once. SIGHUP: read cert.pem again.
  */
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 
 #include "common/log/log.h"
 #include "common/loop/resolver.h"
+#include "common/system/life.h"
 #include "hub/admin/admin.h"
 #include "common/access/bans.h"
 #include "hub/command/command.h"
@@ -22,90 +21,45 @@
 #include "hub/access/sessions.h"
 #include "hub/tunnel/tunnels.h"
 
-enum { STOP_POLL_MS = 20, SIGNALS = 3 };
-
 struct process {
     struct hub hub;
     struct log log;
-    uv_signal_t signals[SIGNALS];
-    struct timer stop_limit, stop_poll;
+    struct life life;
 };
 
 /* ---- stopping ---- */
 
-static void stop_now(struct timer *t)
+static uint64_t stop(void *owner)
 {
-    struct process *p = CONTAINER_OF(t, struct process, stop_limit);
-    log_warning(&p->log, "hub", 0, "%u connections were still open at the end of shutdown_timeout",
-                p->hub.frontend->count);
-    loop_stop(&p->hub.loop);
+    struct hub *hub = &((struct process *)owner)->hub;
+    hub->stopping = true;
+    frontend_stop(hub->frontend);
+    tunnels_stop_accepting(hub->tunnels);
+    return hub->settings.shutdown_timeout;
 }
 
 /* Upgraded connections have no end of their own: they are not waited for. What is done with a container
  * is, whether anybody still waits for the answer or not. */
-static bool busy(const struct hub *hub)
+static bool idle(void *owner)
 {
-    return hub->frontend->clients.next != &hub->frontend->clients || deploys_busy(hub->deploys);
+    const struct hub *hub = &((struct process *)owner)->hub;
+    return hub->frontend->clients.next == &hub->frontend->clients && !deploys_busy(hub->deploys);
 }
 
-static void stop_when_idle(struct timer *t)
+static unsigned left(void *owner)
 {
-    struct process *p = CONTAINER_OF(t, struct process, stop_poll);
-    if (busy(&p->hub)) {
-        timer_set(&p->hub.loop, t, STOP_POLL_MS);
-    } else {
-        loop_stop(&p->hub.loop);
-    }
+    return ((struct process *)owner)->hub.frontend->count;
 }
 
-static void stop(struct process *p)
+static void reload(void *owner)
 {
-    struct hub *hub = &p->hub;
-    if (hub->stopping) {
-        loop_stop(&hub->loop);
-        return;
-    }
-    log_info(&p->log, "hub", 0, "stopping; running requests may finish");
-    hub->stopping = true;
-    frontend_stop(hub->frontend);
-    tunnels_stop_accepting(hub->tunnels);
-    p->stop_limit.fire = stop_now;
-    p->stop_poll.fire = stop_when_idle;
-    timer_set(&hub->loop, &p->stop_limit, MAX(hub->settings.shutdown_timeout, 1));
-    stop_when_idle(&p->stop_poll);
+    frontend_reload(((struct process *)owner)->hub.frontend);
 }
 
-static void on_signal(uv_signal_t *handle, int number)
-{
-    struct process *p = handle->data;
-    if (number == SIGHUP) {
-        frontend_reload(p->hub.frontend);
-    } else {
-        stop(p);
-    }
-}
-
-static void watch_signals(struct process *p)
-{
-    static const int numbers[SIGNALS] = {SIGTERM, SIGINT, SIGHUP};
-    for (int i = 0; i < SIGNALS; i++) {
-        uv_signal_init(&p->hub.loop.uv, &p->signals[i]);
-        p->signals[i].data = p;
-        uv_signal_start(&p->signals[i], on_signal, numbers[i]);
-    }
-}
+static const struct life_events life_events = {
+    .stop = stop, .idle = idle, .left = left, .reload = reload};
 
 /* ---- starting ---- */
-
-/* Every connection is a descriptor: take all that the system grants. */
-static void raise_open_files(void)
-{
-    struct rlimit lim;
-    if (getrlimit(RLIMIT_NOFILE, &lim) == 0 && lim.rlim_cur < lim.rlim_max) {
-        lim.rlim_cur = lim.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &lim);
-    }
-}
 
 static int declare_exapps(struct hub *hub, char *err, size_t errlen)
 {
@@ -172,6 +126,7 @@ static void clean_up(struct process *p)
     exapps_free(hub->exapps);
     nextcloud_free(hub->nextcloud);
     tunnels_free(hub->tunnels);
+    life_end(&p->life);
     loop_free(&hub->loop);
     resolver_free(hub->resolver);
     bans_free(hub->bans);
@@ -189,7 +144,7 @@ static int serve(struct process *p)
         hub_settings_free(&hub->settings);
         return code;
     }
-    watch_signals(p); /* first: a stop that comes while it starts is a stop, too */
+    life_begin(&p->life, &hub->loop, "hub", &life_events, p);
     enum log_level level = p->log.level;
     if (hub->settings.verbose_start) {
         p->log.level = MAX(level, LOG_LEVEL_INFO);
@@ -197,10 +152,8 @@ static int serve(struct process *p)
     if (start(p, err, sizeof(err)) < 0) {
         log_error(&p->log, "hub", 0, "%s", err);
     } else {
-        /* Scripts wait for this line; it comes at every level. */
-        p->log.level = MAX(level, LOG_LEVEL_INFO);
-        log_info(&p->log, "hub", 0, "ready; version %s", HARP_VERSION);
         p->log.level = level;
+        life_ready(&p->life, HARP_VERSION);
         loop_run(&hub->loop);
         log_info(&p->log, "hub", 0, "stopped");
         code = EXIT_CODE_OK;
@@ -242,6 +195,5 @@ int main(int argc, char **argv)
         return code;
     }
     log_init(&process.log, 2, (enum log_level)set->log_level, (enum log_format)set->log_format);
-    raise_open_files();
     return serve(&process);
 }

@@ -10,10 +10,11 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "common/base/buf.h"
+#include "common/system/life.h"
+#include "common/system/service.h"
 #include "socket-filter/client/autostart.h"
 #include "socket-filter/client/engine.h"
 #include "socket-filter/client/execs.h"
@@ -21,19 +22,14 @@
 #include "socket-filter/command/command.h"
 #include "socket-filter/filter.h"
 #include "socket-filter/policy/host_path.h"
-#include "socket-filter/system/activation.h"
 #include "socket-filter/system/sandbox.h"
-
-enum { STOP_POLL_MS = 20, SIGNALS = 3 };
 
 struct process {
     struct filter filter;
     struct log log;
-    uv_signal_t signals[SIGNALS];
-    struct timer stop_limit, stop_poll, watchdog;
+    struct life life;
     struct autostart *autostart; /* NULL: not asked for */
-    uint64_t watchdog_ms;
-    struct activation_socket sockets[ACTIVATION_MAX];
+    struct service_socket sockets[SERVICE_MAX];
     size_t nsockets;
 };
 
@@ -41,80 +37,34 @@ extern char **environ;
 
 /* ---- stopping ---- */
 
-static void stop_now(struct timer *t)
+static uint64_t stop(void *owner)
 {
-    struct process *p = CONTAINER_OF(t, struct process, stop_limit);
-    log_warning(&p->log, "filter", 0, "%u clients were still there at the end of shutdown_timeout",
-                frontend_clients(p->filter.frontend));
-    loop_stop(&p->filter.loop);
+    struct filter *f = &((struct process *)owner)->filter;
+    f->stopping = true;
+    frontend_stop(f->frontend);
+    return f->settings.shutdown_timeout;
 }
 
 /* Upgraded connections have no end of their own: they are not waited for. */
-static void stop_when_idle(struct timer *t)
+static bool idle(void *owner)
 {
-    struct process *p = CONTAINER_OF(t, struct process, stop_poll);
-    if (frontend_busy(p->filter.frontend)) {
-        timer_set(&p->filter.loop, t, STOP_POLL_MS);
-    } else {
-        loop_stop(&p->filter.loop);
-    }
+    return !frontend_busy(((struct process *)owner)->filter.frontend);
 }
 
-static void stop(struct process *p)
+static unsigned left(void *owner)
 {
-    struct filter *f = &p->filter;
-    if (f->stopping) {
-        loop_stop(&f->loop);
-        return;
-    }
-    log_info(&p->log, "filter", 0, "stopping; running calls may finish");
-    activation_notify("STOPPING=1");
-    f->stopping = true;
-    frontend_stop(f->frontend);
-    p->stop_limit.fire = stop_now;
-    p->stop_poll.fire = stop_when_idle;
-    timer_set(&f->loop, &p->stop_limit, MAX(f->settings.shutdown_timeout, 1));
-    stop_when_idle(&p->stop_poll);
+    return frontend_clients(((struct process *)owner)->filter.frontend);
 }
 
-static void on_signal(uv_signal_t *handle, int number)
+static void reload(void *owner)
 {
-    struct process *p = handle->data;
-    if (number == SIGHUP) {
-        frontend_reload(p->filter.frontend);
-    } else {
-        stop(p);
-    }
+    frontend_reload(((struct process *)owner)->filter.frontend);
 }
 
-static void watch_signals(struct process *p)
-{
-    static const int numbers[SIGNALS] = {SIGTERM, SIGINT, SIGHUP};
-    for (int i = 0; i < SIGNALS; i++) {
-        uv_signal_init(&p->filter.loop.uv, &p->signals[i]);
-        p->signals[i].data = p;
-        uv_signal_start(&p->signals[i], on_signal, numbers[i]);
-    }
-}
-
-static void feed_watchdog(struct timer *t)
-{
-    struct process *p = CONTAINER_OF(t, struct process, watchdog);
-    activation_notify("WATCHDOG=1");
-    timer_set(&p->filter.loop, t, p->watchdog_ms);
-}
+static const struct life_events life_events = {
+    .stop = stop, .idle = idle, .left = left, .reload = reload};
 
 /* ---- starting ---- */
-
-/* Every connection is a descriptor, and another to the engine: take all that the system grants. */
-static void raise_open_files(void)
-{
-    struct rlimit lim;
-    if (getrlimit(RLIMIT_NOFILE, &lim) == 0 && lim.rlim_cur < lim.rlim_max) {
-        lim.rlim_cur = lim.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &lim);
-    }
-}
 
 /* What it may still open. Texts are kept until the sandbox is entered. */
 struct paths {
@@ -308,9 +258,7 @@ static void clean_up(struct process *p)
         close(f->bind_host.mounts);
     }
     audit_close(f->audit);
-    timer_remove(&f->loop, &p->watchdog);
-    timer_remove(&f->loop, &p->stop_limit);
-    timer_remove(&f->loop, &p->stop_poll);
+    life_end(&p->life);
     loop_free(&f->loop);
     resolver_free(f->resolver);
     bans_free(f->bans);
@@ -332,19 +280,11 @@ static int serve(struct process *p)
         filter_settings_free(&f->settings);
         return code;
     }
-    watch_signals(p); /* first: a stop that comes while it starts is a stop, too */
-    p->watchdog.fire = feed_watchdog;
-    p->watchdog_ms = activation_watchdog_ms();
+    life_begin(&p->life, &f->loop, "filter", &life_events, p);
     if (start(p, err, sizeof(err)) < 0) {
         log_error(&p->log, "filter", 0, "%s", err);
     } else {
-        enum log_level level = p->log.level;
-        /* Scripts wait for this line; it comes at every level. */
-        p->log.level = MAX(level, LOG_LEVEL_INFO);
-        log_info(&p->log, "filter", 0, "ready; version %s", HARP_VERSION);
-        p->log.level = level;
-        activation_notify("READY=1");
-        timer_set(&f->loop, &p->watchdog, p->watchdog_ms);
+        life_ready(&p->life, HARP_VERSION);
         if (f->settings.autostart) {
             const char *policy = f->settings.listeners[0].policy;
             p->autostart =
@@ -390,14 +330,12 @@ int main(int argc, char **argv)
     }
     log_init(&process.log, 2, (enum log_level)set->log_level, (enum log_format)set->log_format);
     signal(SIGXFSZ, SIG_IGN); /* a file that must not grow is an error like a full disk */
-    int sockets = activation_sockets(process.sockets, err, sizeof(err));
+    int sockets = service_sockets(process.sockets, err, sizeof(err));
     if (sockets < 0) {
         fprintf(stderr, "harp-socket-filter: %s\n", err);
         filter_settings_free(set);
         return EXIT_CODE_SETTINGS;
     }
     process.nsockets = (size_t)sockets;
-    raise_open_files();
-    signal(SIGXFSZ, SIG_IGN); /* a record that meets a limit of file size is an error, not an end */
     return serve(&process);
 }

@@ -3,15 +3,13 @@
  * SIGTERM, SIGINT: close the proxies, let running requests finish (shutdown_timeout at most), exit
  * 0. A second one ends at once. SIGHUP: read the settings again; proxies that stay are not touched.
  */
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "common/log/log.h"
 #include "common/loop/resolver.h"
+#include "common/system/life.h"
 #include "tunnel-client/session.h"
-
-enum { STOP_POLL_MS = 50, SIGNALS = 3 };
 
 struct process {
     struct loop loop;
@@ -20,9 +18,7 @@ struct process {
     struct tunnel_config *set;
     struct resolver *resolver;
     struct session *session;
-    uv_signal_t signals[SIGNALS];
-    struct timer stop_limit, stop_poll;
-    bool stopping;
+    struct life life;
     int code;
 };
 
@@ -66,39 +62,24 @@ static struct tunnel_config *load(struct process *p, char *err, size_t errlen)
 
 /* ---- signals ---- */
 
-static void stop_now(struct timer *t)
+static uint64_t stop(void *owner)
 {
-    struct process *p = CONTAINER_OF(t, struct process, stop_limit);
-    log_warning(&p->log, "client", 0, "connections were still open at the end of shutdown_timeout");
-    loop_stop(&p->loop);
+    return ((struct process *)owner)->set->shutdown_timeout;
 }
 
-static void stop_when_idle(struct timer *t)
+static bool idle(void *owner)
 {
-    struct process *p = CONTAINER_OF(t, struct process, stop_poll);
-    if (session_stop(p->session)) {
-        loop_stop(&p->loop);
-    } else {
-        timer_set(&p->loop, t, STOP_POLL_MS);
-    }
+    return session_stop(((struct process *)owner)->session);
 }
 
-static void stop(struct process *p)
+static unsigned left(void *owner)
 {
-    if (p->stopping) {
-        loop_stop(&p->loop);
-        return;
-    }
-    p->stopping = true;
-    log_info(&p->log, "client", 0, "stopping; running requests may finish");
-    p->stop_limit.fire = stop_now;
-    p->stop_poll.fire = stop_when_idle;
-    timer_set(&p->loop, &p->stop_limit, MAX(p->set->shutdown_timeout, 1));
-    stop_when_idle(&p->stop_poll);
+    return ((struct process *)owner)->session->works_n;
 }
 
-static void reload(struct process *p)
+static void reload(void *owner)
 {
+    struct process *p = owner;
     char err[1024];
     bool off = false;
     struct tunnel_config *set = load(p, err, sizeof(err));
@@ -115,25 +96,8 @@ static void reload(struct process *p)
     free_config(old);
 }
 
-static void on_signal(uv_signal_t *handle, int number)
-{
-    struct process *p = handle->data;
-    if (number != SIGHUP) {
-        stop(p);
-    } else if (!p->stopping) {
-        reload(p);
-    }
-}
-
-static void watch_signals(struct process *p)
-{
-    static const int numbers[SIGNALS] = {SIGTERM, SIGINT, SIGHUP};
-    for (int i = 0; i < SIGNALS; i++) {
-        uv_signal_init(&p->loop.uv, &p->signals[i]);
-        p->signals[i].data = p;
-        uv_signal_start(&p->signals[i], on_signal, numbers[i]);
-    }
-}
+static const struct life_events life_events = {
+    .stop = stop, .idle = idle, .left = left, .reload = reload};
 
 /* ---- start ---- */
 
@@ -151,7 +115,7 @@ static int serve(struct process *p)
     if (loop_init(&p->loop, &p->log) < 0) {
         return EXIT_CODE_SETTINGS;
     }
-    watch_signals(p); /* first: a stop that comes while it starts is a stop, too */
+    life_begin(&p->life, &p->loop, "client", &life_events, p);
     SSL_CTX *tls = session_tls(p->set, &p->log, &off, err, sizeof(err));
     if (!tls && !off) {
         log_error(&p->log, "settings", 0, "%s", err);
@@ -159,10 +123,12 @@ static int serve(struct process *p)
     } else {
         p->resolver = resolver_new(&p->loop, RESOLVER_LIMIT_MS);
         p->session = session_new(&p->loop, p->resolver, p->set, tls, on_failed, p);
+        life_ready(&p->life, HARP_VERSION);
         loop_run(&p->loop);
         session_free(p->session);
         log_info(&p->log, "client", 0, "stopped");
     }
+    life_end(&p->life);
     loop_free(&p->loop);
     resolver_free(p->resolver);
     return p->code;

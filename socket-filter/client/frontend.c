@@ -223,7 +223,7 @@ static int group_of(const char *name, gid_t *gid, char *err, size_t errlen)
 /* ---- sockets that a service manager hands over ---- */
 
 struct handed {
-    struct activation_socket *sockets;
+    struct service_socket *sockets;
     size_t n;
 };
 
@@ -382,7 +382,7 @@ static int open_one(struct listening *at, const struct handed *h, char *err, siz
     return 0;
 }
 
-struct frontend *frontend_start(struct filter *f, struct activation_socket *sockets, size_t n,
+struct frontend *frontend_start(struct filter *f, struct service_socket *sockets, size_t n,
                                 char *err, size_t errlen)
 {
     const struct filter_settings *set = &f->settings;

@@ -11,7 +11,7 @@
 #include "common/crypto/secret.h"
 #include "common/stream/listener.h"
 #include "socket-filter/settings/settings.h"
-#include "socket-filter/system/activation.h"
+#include "common/system/service.h"
 
 struct client;
 struct filter;
@@ -28,8 +28,8 @@ struct listening {
 struct frontend;
 
 /* Opens all listeners, taking those a service manager has opened from `sockets`. NULL: err says why. */
-struct frontend *frontend_start(struct filter *f, struct activation_socket *sockets,
-                                size_t nsockets, char *err, size_t errlen) MUST_CHECK;
+struct frontend *frontend_start(struct filter *f, struct service_socket *sockets, size_t nsockets,
+                                char *err, size_t errlen) MUST_CHECK;
 /* Reads certificates again; keeps the old ones, and says so, where the new ones can't be used. */
 void frontend_reload(struct frontend *fe);
 /* Accepts nothing more; idle clients end, running exchanges finish. */

@@ -157,7 +157,7 @@ def test_after_shutdown_timeout_the_rest_is_cut(own):
         own.filter.signal(signal.SIGTERM)
         assert own.filter.wait() == 0
         assert not client.rest().endswith(LAST)
-    assert b"1 clients were still there" in own.filter.output()
+    assert b"1 connections were still open" in own.filter.output()
 
 
 def test_a_second_signal_ends_at_once(own):

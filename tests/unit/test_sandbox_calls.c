@@ -24,7 +24,7 @@
 
 #include "common/stream/listener.h"
 #include "common/stream/relay.h"
-#include "socket-filter/system/activation.h"
+#include "common/system/service.h"
 #include "tests/unit/sandbox_child.h"
 #include "tests/unit/tls_shake.h"
 
@@ -516,12 +516,12 @@ static void a_server_inside_accepts_connects_and_relays(void **state)
 
 static void notify_child(const void *arg)
 {
-    struct activation_socket got[ACTIVATION_MAX];
+    struct service_socket got[SERVICE_MAX];
     char err[200] = "";
     NEED(setenv("NOTIFY_SOCKET", arg, 1) == 0);
-    NEED(activation_sockets(got, err, sizeof(err)) == 0);
+    NEED(service_sockets(got, err, sizeof(err)) == 0);
     enter_plainly(false);
-    activation_notify("READY=1");
+    service_notify("READY=1");
 }
 
 /* By an abstract name, too, which Landlock lets nobody connect to from inside. */

@@ -1,4 +1,4 @@
-#include "socket-filter/system/activation.h"
+#include "common/system/service.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,7 +10,7 @@
 
 #include "common/config/values.h"
 
-enum { FIRST_FD = 3 /* SD_LISTEN_FDS_START */, VALUE_MAX = 4096 + ACTIVATION_MAX };
+enum { FIRST_FD = 3 /* SD_LISTEN_FDS_START */, VALUE_MAX = 4096 + SERVICE_MAX };
 
 /* A variable's value as it was, or NULL, and then it is gone. buf of VALUE_MAX; what is longer is cut off
  * behind what any of these may have, and so is refused as too long. */
@@ -70,7 +70,7 @@ static void connect_manager(void)
     }
 }
 
-void activation_notify(const char *state)
+void service_notify(const char *state)
 {
     /* A second time if the manager was started anew meanwhile. */
     for (int i = 0; i < 2; i++) {
@@ -84,7 +84,7 @@ void activation_notify(const char *state)
     }
 }
 
-uint64_t activation_watchdog_ms(void)
+uint64_t service_watchdog_ms(void)
 {
     char pid_buf[VALUE_MAX], usec_buf[VALUE_MAX];
     const char *pid = take("WATCHDOG_PID", pid_buf), *usec = take("WATCHDOG_USEC", usec_buf);
@@ -123,11 +123,11 @@ static const char *check_socket(int fd)
 }
 
 /* As many names as sockets, with colons between. -1: they are not. */
-static int read_names(const char *names, struct activation_socket *out, int count)
+static int read_names(const char *names, struct service_socket *out, int count)
 {
     for (int i = 0; i < count; i++) {
         size_t n = strcspn(names, ":");
-        if (n >= ACTIVATION_NAME_MAX || !value_is_printable((struct str){names, n}) ||
+        if (n >= SERVICE_NAME_MAX || !value_is_printable((struct str){names, n}) ||
             (names[n] == ':') != (i < count - 1)) {
             return -1;
         }
@@ -138,15 +138,15 @@ static int read_names(const char *names, struct activation_socket *out, int coun
     return 0;
 }
 
-static int read_sockets(const char *fds, const char *names, struct activation_socket *out,
-                        char *err, size_t errlen)
+static int read_sockets(const char *fds, const char *names, struct service_socket *out, char *err,
+                        size_t errlen)
 {
     int64_t count;
-    if (!fds || value_parse_int(str_of(fds), 0, ACTIVATION_MAX, &count) != 0) {
+    if (!fds || value_parse_int(str_of(fds), 0, SERVICE_MAX, &count) != 0) {
         snprintf(err, errlen,
                  "LISTEN_FDS is no number from 0 to %d; fix the service manager's "
                  "socket unit",
-                 ACTIVATION_MAX);
+                 SERVICE_MAX);
         return -1;
     }
     for (int i = 0; i < count; i++) {
@@ -158,19 +158,19 @@ static int read_sockets(const char *fds, const char *names, struct activation_so
                      FIRST_FD + i, (int)count, wrong);
             return -1;
         }
-        out[i] = (struct activation_socket){.fd = FIRST_FD + i};
+        out[i] = (struct service_socket){.fd = FIRST_FD + i};
     }
     if (names && count > 0 && read_names(names, out, (int)count) < 0) {
         snprintf(err, errlen,
                  "LISTEN_FDNAMES has not one printable name of at most %d bytes for "
                  "each of LISTEN_FDS=%d",
-                 ACTIVATION_NAME_MAX - 1, (int)count);
+                 SERVICE_NAME_MAX - 1, (int)count);
         return -1;
     }
     return (int)count;
 }
 
-int activation_sockets(struct activation_socket out[ACTIVATION_MAX], char *err, size_t errlen)
+int service_sockets(struct service_socket out[SERVICE_MAX], char *err, size_t errlen)
 {
     char pid_buf[VALUE_MAX], fds_buf[VALUE_MAX], names_buf[VALUE_MAX];
     const char *pid = take("LISTEN_PID", pid_buf), *fds = take("LISTEN_FDS", fds_buf),

@@ -1,6 +1,6 @@
 /* What a service manager hands over and is told, with real sockets: each case in a child process that has
  * descriptors and variables as a manager leaves them. */
-#include "socket-filter/system/activation.h"
+#include "common/system/service.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -113,14 +113,14 @@ struct handed {
 static void one_handed(const void *arg)
 {
     const struct handed *h = arg;
-    struct activation_socket got[ACTIVATION_MAX];
+    struct service_socket got[SERVICE_MAX];
     char err[300] = "", names[1024] = "";
     hand_over(h->kinds);
     put("LISTEN_PID", h->pid);
     put("LISTEN_FDS", h->fds);
     put("LISTEN_FDNAMES", h->names);
     put("LISTEN_PIDFDID", "1");
-    int n = activation_sockets(got, err, sizeof(err));
+    int n = service_sockets(got, err, sizeof(err));
     NEED(!getenv("LISTEN_PID") && !getenv("LISTEN_FDS") && !getenv("LISTEN_FDNAMES") &&
          !getenv("LISTEN_PIDFDID"));
     NEED(n == h->count);
@@ -137,7 +137,7 @@ static void one_handed(const void *arg)
         snprintf(names + at, sizeof(names) - at, "%s%s", i ? "," : "", got[i].name);
     }
     NEED(strcmp(names, h->expect) == 0);
-    NEED(activation_sockets(got, err, sizeof(err)) == 0); /* they are gone */
+    NEED(service_sockets(got, err, sizeof(err)) == 0); /* they are gone */
 }
 
 #define LONG_64 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -238,15 +238,15 @@ static void tell(const void *arg)
 {
     const struct managed *m = arg;
     put("NOTIFY_SOCKET", m->variable);
-    activation_notify("READY=1");
+    service_notify("READY=1");
     NEED(!getenv("NOTIFY_SOCKET"));
     put("NOTIFY_SOCKET", "/nowhere"); /* is not read again */
-    activation_notify("STATUS=two words");
+    service_notify("STATUS=two words");
 }
 
 static void a_manager_is_told_by_path_and_by_abstract_name(void **state)
 {
-    char dir[] = "/tmp/harp-activation-XXXXXX", path[2][64], buf[128];
+    char dir[] = "/tmp/harp-service-XXXXXX", path[2][64], buf[128];
     (void)state;
     assert_non_null(mkdtemp(dir));
     snprintf(path[0], sizeof(path[0]), "%s/notify", dir);
@@ -269,35 +269,35 @@ static void a_manager_is_told_by_path_and_by_abstract_name(void **state)
 static void tell_one_that_restarts(const void *arg)
 {
     struct managed m;
-    struct activation_socket got[ACTIVATION_MAX];
+    struct service_socket got[SERVICE_MAX];
     char err[200], buf[128], path[64], moved[64];
     snprintf(path, sizeof(path), "%s/notify", (const char *)arg);
     snprintf(moved, sizeof(moved), "%s/moved", (const char *)arg);
     NEED(manager_at(&m, path));
     put("NOTIFY_SOCKET", path);
-    NEED(activation_sockets(got, err, sizeof(err)) == 0 && !getenv("NOTIFY_SOCKET"));
+    NEED(service_sockets(got, err, sizeof(err)) == 0 && !getenv("NOTIFY_SOCKET"));
     NEED(rename(path, moved) == 0);
-    activation_notify("READY=1"); /* by the connection, as the name leads nowhere */
+    service_notify("READY=1"); /* by the connection, as the name leads nowhere */
     NEED(strcmp(told(&m, buf), "READY=1") == 0);
     close(m.fd);
-    activation_notify("lost");
+    service_notify("lost");
     NEED(manager_open(&m));
-    activation_notify("STATUS=back");
+    service_notify("STATUS=back");
     NEED(strcmp(told(&m, buf), "STATUS=back") == 0);
     for (int i = 0; i < 5000; i++) {
-        activation_notify("WATCHDOG=1"); /* more than any queue takes: none of them blocks */
+        service_notify("WATCHDOG=1"); /* more than any queue takes: none of them blocks */
     }
     NEED(strcmp(told(&m, buf), "WATCHDOG=1") == 0);
     close(m.fd);
     NEED(manager_open(&m) == false && unlink(path) == 0 && manager_open(&m));
-    activation_notify("STATUS=again"); /* by a connection that broke while it was in use */
+    service_notify("STATUS=again"); /* by a connection that broke while it was in use */
     NEED(strcmp(told(&m, buf), "STATUS=again") == 0);
     NEED(unlink(path) == 0 && unlink(moved) == 0);
 }
 
 static void a_manager_that_restarts_is_told_again(void **state)
 {
-    char dir[] = "/tmp/harp-activation-XXXXXX";
+    char dir[] = "/tmp/harp-service-XXXXXX";
     (void)state;
     assert_non_null(mkdtemp(dir));
     in_child(tell_one_that_restarts, dir);
@@ -310,8 +310,8 @@ static void tell_nobody(const void *arg)
     int before = dup(0), after;
     close(before);
     put("NOTIFY_SOCKET", arg);
-    activation_notify("READY=1");
-    activation_notify("STOPPING=1");
+    service_notify("READY=1");
+    service_notify("STOPPING=1");
     NEED(!getenv("NOTIFY_SOCKET"));
     after = dup(0);
     NEED(after == before);
@@ -342,9 +342,9 @@ static void one_watched(const void *arg)
     const struct watched *w = arg;
     put("WATCHDOG_PID", w->pid);
     put("WATCHDOG_USEC", w->usec);
-    NEED(activation_watchdog_ms() == w->ms);
+    NEED(service_watchdog_ms() == w->ms);
     NEED(!getenv("WATCHDOG_PID") && !getenv("WATCHDOG_USEC"));
-    NEED(activation_watchdog_ms() == 0);
+    NEED(service_watchdog_ms() == 0);
 }
 
 static void a_watchdog_is_fed_at_half_its_time_if_it_is_ours(void **state)
