@@ -185,6 +185,14 @@ static int check_tls(const struct check *c)
                                                    "tls_server_name", c->report);
 }
 
+static int check_status_socket(const struct tunnel_config *config, const char *where,
+                               struct config_report *report)
+{
+    return config->status_socket.kind != LISTEN_TCP
+               ? 0
+               : config_fail(report, "%s: not a unix socket; write unix:/PATH, or off", where);
+}
+
 static int check_all(const struct check *c)
 {
     struct tunnel_config *t = c->config;
@@ -198,6 +206,8 @@ static int check_all(const struct check *c)
                            "%s: %s is no host; write a name or an IP address, without port and "
                            "brackets",
                            where, config_show(shown, str_of(t->server_address)));
+    if (check_status_socket(t, where_of(c, "status_socket", where), c->report) != 0)
+        return -1;
     if (t->reconnect_max < t->reconnect_min)
         return config_fail(c->report, "%s: shorter than reconnect_min; make one of the two fit",
                            where_of(c, "reconnect_max", where));
@@ -246,6 +256,21 @@ static bool has_ending(const char *path, const char *ending)
     return n >= e && strcasecmp(path + n - e, ending) == 0;
 }
 
+/* frpc's file does not know this setting of ours. */
+static int load_toml(struct tunnel_config *config, const char *path, char *const *env,
+                     struct config_report *report)
+{
+    struct str text = settings_env(env, "HP_STATUS_SOCKET");
+
+    if (!text.p)
+        text = STR(TUNNEL_STATUS_DEFAULT);
+    if (frpc_toml_load(config, path, env, report) != 0)
+        return -1;
+    if (listen_parse(text, &config->status_socket) != 0)
+        return config_fail(report, "HP_STATUS_SOCKET: write unix:/PATH, or off");
+    return check_status_socket(config, "HP_STATUS_SOCKET", report);
+}
+
 int tunnel_config_load(struct tunnel_config *config, const char *path, char *const *env,
                        struct config_report *report)
 {
@@ -260,7 +285,7 @@ int tunnel_config_load(struct tunnel_config *config, const char *path, char *con
             return config_fail(
                 report, "%s: of frpc's files only TOML is read; write it as a .toml file", path);
     }
-    rc = path && has_ending(path, ".toml") ? frpc_toml_load(config, path, env, report)
+    rc = path && has_ending(path, ".toml") ? load_toml(config, path, env, report)
                                            : load_cfg(config, path, env, report);
     if (rc != 0)
         tunnel_config_free(config);
@@ -283,6 +308,18 @@ void tunnel_config_free(struct tunnel_config *config)
     free(config->proxies);
     settings_free(&tunnel_settings_table, config);
     *config = (struct tunnel_config){0};
+}
+
+const char *tunnel_proxy_target(const struct tunnel_proxy *p, char buf[TUNNEL_TARGET_MAX])
+{
+    bool ipv6 = strchr(p->local_host, ':') != NULL;
+
+    if (*p->unix_path)
+        snprintf(buf, TUNNEL_TARGET_MAX, "unix:%s", p->unix_path);
+    else
+        snprintf(buf, TUNNEL_TARGET_MAX, "%s%s%s:%u", ipv6 ? "[" : "", p->local_host,
+                 ipv6 ? "]" : "", (unsigned)p->local_port);
+    return buf;
 }
 
 bool tunnel_proxy_equal(const struct tunnel_proxy *a, const struct tunnel_proxy *b)

@@ -13,6 +13,7 @@
 #ifndef HARP_TUNNEL_CLIENT_CONFIG_H
 #define HARP_TUNNEL_CLIENT_CONFIG_H
 
+#include "common/config/listen.h"
 #include "common/config/options.h"
 #include "common/config/settings.h"
 #include "common/log/log.h"
@@ -21,6 +22,8 @@
 #define TUNNEL_METAS_MAX 32
 #define TUNNEL_NAME_MAX 128
 #define TUNNEL_USER_MAX 64
+#define TUNNEL_STATUS_DEFAULT "unix:/run/harp-tunnel-client/status.sock"
+#define TUNNEL_TARGET_MAX 320 /* a host or path, and a port, as text */
 /* Where an ExApp listens that follows the start script of Nextcloud's ExApps. */
 #define TUNNEL_EXAPP_SOCKET "/tmp/exapp.sock"
 
@@ -76,6 +79,9 @@ struct tunnel_config {
     int64_t app_port; /* 0: not set */
     char *app_socket;
 
+    /* What it says about itself: a unix socket, or off */
+    struct listen_addr status_socket;
+
     /* Log */
     int log_level;  /* enum log_level */
     int log_format; /* enum log_format */
@@ -95,6 +101,13 @@ void tunnel_config_free(struct tunnel_config *config);
 
 /* Whether two proxies are the same in all that matters; for reloading. */
 bool tunnel_proxy_equal(const struct tunnel_proxy *a, const struct tunnel_proxy *b);
+
+/* Where its connections go, as text: "unix:/PATH", "HOST:PORT"; returns buf. */
+const char *tunnel_proxy_target(const struct tunnel_proxy *p, char buf[TUNNEL_TARGET_MAX]);
+
+/* The commands of the command line (status_command.h). */
+extern const struct program_command tunnel_commands[];
+extern const size_t tunnel_commands_n;
 
 /* For the readers of both files. All return 0, or -1 with the error in the report. `where` stands in
  * front of the error. */

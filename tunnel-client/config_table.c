@@ -87,6 +87,12 @@ static const struct setting ROWS[] = {
     ROW("APP_SOCKET", SETTING_STRING, app_socket, TUNNEL_EXAPP_SOCKET, 1, 107, "a path",
         "The unix socket that the app listens on."),
 
+    HEADING("Status"),
+    ROW("HP_STATUS_SOCKET", SETTING_LISTEN, status_socket, TUNNEL_STATUS_DEFAULT, 0, 1,
+        "unix:/path, or off",
+        "Where the commands status and health ask, which only the client's own user and root may. "
+        "Read at the start; without its folder the client runs, but can't be asked."),
+
     HEADING("Log"),
     CHOICE("HP_LOG_LEVEL", log_level, "info", log_level_names,
            "The least important lines that are written."),
@@ -132,5 +138,7 @@ struct program tunnel_program(const char *version)
         .settings = &tunnel_settings_table,
         .example_head = EXAMPLE_HEAD,
         .example_tail = EXAMPLE_TAIL,
+        .commands = tunnel_commands,
+        .commands_n = tunnel_commands_n,
     };
 }

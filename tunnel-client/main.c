@@ -10,6 +10,8 @@
 #include "common/loop/resolver.h"
 #include "common/system/life.h"
 #include "tunnel-client/session.h"
+#include "tunnel-client/status.h"
+#include "tunnel-client/status_command.h"
 
 struct process {
     struct loop loop;
@@ -18,6 +20,7 @@ struct process {
     struct tunnel_config *set;
     struct resolver *resolver;
     struct session *session;
+    struct status *status;
     struct life life;
     int code;
 };
@@ -123,8 +126,10 @@ static int serve(struct process *p)
     } else {
         p->resolver = resolver_new(&p->loop, RESOLVER_LIMIT_MS);
         p->session = session_new(&p->loop, p->resolver, p->set, tls, on_failed, p);
+        p->status = status_start(p->session, &p->set->status_socket);
         life_ready(&p->life, HARP_VERSION);
         loop_run(&p->loop);
+        status_free(p->status);
         session_free(p->session);
         log_info(&p->log, "client", 0, "stopped");
     }
@@ -152,6 +157,8 @@ int main(int argc, char **argv)
     }
     if (p->options.check_config) {
         printf("the settings are good\n");
+    } else if (p->options.command) {
+        code = tunnel_command(p->set, &program, &p->options, stdout, stderr);
     } else {
         log_init(&p->log, 2, (enum log_level)p->set->log_level,
                  (enum log_format)p->set->log_format);

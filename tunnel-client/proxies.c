@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "common/log/log.h"
@@ -63,9 +64,11 @@ void proxies_set(struct session *s, const struct tunnel_config *set)
     for (size_t i = 0; i < set->proxies_n; i++) {
         list[i] = (struct proxy){.session = s, .set = &set->proxies[i]};
         list[i].retry.fire = retry_fire;
+        list[i].seen.id = loop_next_id(s->loop);
         for (size_t k = 0; k < s->proxies_n; k++) {
             if (tunnel_proxy_equal(s->proxies[k].set, list[i].set)) {
                 list[i].state = s->proxies[k].state;
+                list[i].seen = s->proxies[k].seen;
             }
         }
     }
@@ -107,11 +110,14 @@ void proxies_on_resp(struct session *s, const struct frp_new_proxy_resp *m)
         }
         if (m->error.n > 0) {
             p->state = PROXY_REFUSED;
+            snprintf(p->seen.last_error, sizeof(p->seen.last_error), "refused: %.*s",
+                     (int)MIN(m->error.n, 200), m->error.p);
             log_warning(s->log, "session", 0, "proxy %s refused: %.*s; next try in %d s",
                         p->set->name, (int)MIN(m->error.n, 200), m->error.p, PROXY_RETRY_MS / 1000);
             timer_set(s->loop, &p->retry, PROXY_RETRY_MS);
         } else {
             p->state = PROXY_OPEN;
+            p->seen.last_error[0] = '\0';
             log_info(s->log, "session", 0, "proxy %s ready at port %u", p->set->name,
                      p->set->remote_port);
         }
@@ -119,11 +125,21 @@ void proxies_on_resp(struct session *s, const struct frp_new_proxy_resp *m)
     }
 }
 
-const struct tunnel_proxy *proxies_find(const struct session *s, struct str name)
+struct proxy *proxies_find(const struct session *s, struct str name)
 {
     for (size_t i = 0; i < s->proxies_n; i++) {
         if (str_eq(str_of(s->proxies[i].set->name), name)) {
-            return s->proxies[i].set;
+            return &s->proxies[i];
+        }
+    }
+    return NULL;
+}
+
+struct proxy *proxies_find_id(const struct session *s, uint64_t id)
+{
+    for (size_t i = 0; i < s->proxies_n; i++) {
+        if (s->proxies[i].seen.id == id) {
+            return &s->proxies[i];
         }
     }
     return NULL;

@@ -9,6 +9,7 @@
 #include "common/crypto/tls.h"
 #include "common/log/log.h"
 #include "common/stream/tls.h"
+#include "common/system/service.h"
 
 /* The version of frp's whose protocol this is; told to the server. */
 static const char client_version[] = "0.61.1";
@@ -17,8 +18,19 @@ static void dial_server(struct session *s);
 
 static void enter(struct session *s, enum session_state state, uint64_t limit)
 {
+    if (s->since == 0 || (s->state == SESSION_RUNNING) != (state == SESSION_RUNNING)) {
+        s->since = (int64_t)time(NULL);
+    }
     s->state = state;
     timer_set(s->loop, &s->timer, limit);
+}
+
+/* One line of what `systemctl status` shows. */
+static void tell_manager(const char *said)
+{
+    char text[SESSION_ERROR_MAX + 8];
+    snprintf(text, sizeof(text), "STATUS=%s", said);
+    service_notify(text);
 }
 
 /* ---- ends ---- */
@@ -54,10 +66,12 @@ void session_lost(struct session *s, const char *why)
         return;
     }
     bool was_running = s->state == SESSION_RUNNING;
+    snprintf(s->last_error, sizeof(s->last_error), "%s %s:%lld: %s",
+             was_running ? "lost the connection to" : "could not log in at", s->set->server_address,
+             (long long)s->set->server_port, why);
     disconnect(s, why);
     if (!s->ever && s->set->login_fail_exit) {
-        log_error(s->log, "session", 0, "%s:%lld: %s; giving up, as loginFailExit is set",
-                  s->set->server_address, (long long)s->set->server_port, why);
+        log_error(s->log, "session", 0, "%s; giving up, as loginFailExit is set", s->last_error);
         s->state = SESSION_STOPPED;
         timer_clear(&s->timer);
         s->failed(s->owner);
@@ -67,10 +81,9 @@ void session_lost(struct session *s, const char *why)
         random = (uint32_t)loop_now(s->loop);
     }
     uint64_t wait = backoff_next(&s->backoff, random);
-    log_warning(s->log, "session", 0, "%s %s:%lld: %s; next try in %llu ms",
-                was_running ? "lost the connection to" : "could not log in at",
-                s->set->server_address, (long long)s->set->server_port, why,
+    log_warning(s->log, "session", 0, "%s; next try in %llu ms", s->last_error,
                 (unsigned long long)wait);
+    tell_manager(s->last_error);
     enter(s, SESSION_WAITING, wait);
 }
 
@@ -144,7 +157,7 @@ static void login(struct session *s)
 
 static void on_login_resp(struct session *s, const struct frp_login_resp *m)
 {
-    char why[256];
+    char why[256], said[SESSION_ERROR_MAX];
     if (m->error.n > 0) {
         snprintf(why, sizeof(why), "login refused: %.*s", (int)MIN(m->error.n, 200), m->error.p);
         session_lost(s, why);
@@ -159,7 +172,11 @@ static void on_login_resp(struct session *s, const struct frp_login_resp *m)
     s->clear = false;
     s->ever = true;
     backoff_reset(&s->backoff);
+    s->last_error[0] = '\0';
     enter(s, SESSION_RUNNING, 0);
+    snprintf(said, sizeof(said), "logged in at %s:%lld", s->set->server_address,
+             (long long)s->set->server_port);
+    tell_manager(said);
     log_info(s->log, "session", 0, "logged in at %s:%lld, server version %.*s",
              s->set->server_address, (long long)s->set->server_port, STR_ARG(m->version));
     if (s->set->heartbeat_interval > 0) {

@@ -35,6 +35,8 @@ enum session_state {
 
 enum proxy_state { PROXY_CLOSED, PROXY_OPENING, PROXY_OPEN, PROXY_REFUSED };
 
+#define SESSION_ERROR_MAX 256
+
 enum {
     SESSION_MAX_WORK = 8192,    /* work connections at a time */
     PROXY_RETRY_MS = 30 * 1000, /* after a refusal; frpc waits as long */
@@ -43,11 +45,20 @@ enum {
 
 struct session;
 
+/* What became of a proxy's connections; for status.h. */
+struct proxy_seen {
+    uint64_t id;                        /* the same for as long as the proxy is, through reloads */
+    uint64_t connections;               /* taken by the local service */
+    uint64_t answered;                  /* of those that have ended */
+    char last_error[SESSION_ERROR_MAX]; /* "": the last one was handed over */
+};
+
 struct proxy {
     struct session *session;
     const struct tunnel_proxy *set; /* in the settings */
     enum proxy_state state;
     struct timer retry;
+    struct proxy_seen seen;
 };
 
 struct work_link {
@@ -68,7 +79,9 @@ struct session {
     struct frp_control crypt;
     bool clear; /* LoginResp is still to come: nothing is encrypted */
     char run_id[SESSION_RUN_ID_MAX + 1];
-    bool ever; /* logged in at least once */
+    bool ever;                          /* logged in at least once */
+    int64_t since;                      /* seconds since 1970: when it began to run, or ceased to */
+    char last_error[SESSION_ERROR_MAX]; /* "": none since it runs */
     struct backoff backoff;
     struct timer timer;     /* of the state */
     struct timer heartbeat; /* tcpMux off: frp's own Ping */
@@ -107,11 +120,15 @@ void proxies_free(struct session *s);
 void proxies_open_closed(struct session *s);
 void proxies_lost(struct session *s);
 void proxies_on_resp(struct session *s, const struct frp_new_proxy_resp *m);
-const struct tunnel_proxy *proxies_find(const struct session *s, struct str name);
+struct proxy *proxies_find(const struct session *s, struct str name);
+/* By its number; NULL: it is gone meanwhile. */
+struct proxy *proxies_find_id(const struct session *s, uint64_t id);
 
 void work_open(struct session *s);
 void work_end_all(struct session *s);
 /* Ends those that serve nothing just now; returns how many are left. */
 unsigned work_end_idle(struct session *s);
+/* Of all connections that the proxy's service took so far: those over which it sent a byte. */
+uint64_t work_answered(const struct session *s, const struct proxy *p);
 
 #endif

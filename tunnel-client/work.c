@@ -20,6 +20,7 @@ struct work {
     struct dial *dial;    /* to the local socket */
     struct relay *relay;
     uint64_t id;
+    uint64_t proxy; /* its number; 0: not known yet */
     bool over;
     struct timer limit;
     struct loop_task release;
@@ -28,6 +29,14 @@ struct work {
 static void run_free(struct loop_task *task)
 {
     free(CONTAINER_OF(task, struct work, release));
+}
+
+static void count_answer(const struct work *w, bool answered)
+{
+    struct proxy *p = proxies_find_id(w->session, w->proxy);
+    if (p && answered) {
+        p->seen.answered++;
+    }
 }
 
 static void work_end(struct work *w, const char *why)
@@ -48,6 +57,7 @@ static void work_end(struct work *w, const char *why)
         dial_cancel(w->dial);
     }
     if (w->relay) {
+        count_answer(w, relay_answered(w->relay));
         relay_stop(w->relay);
     }
     if (w->up) {
@@ -63,6 +73,7 @@ static void work_end(struct work *w, const char *why)
 static void relay_over(void *owner, uint64_t up, uint64_t down, const char *failed)
 {
     struct work *w = owner;
+    count_answer(w, down > 0);
     w->relay = NULL;
     log_debug(w->session->log, "work", w->id, "%llu bytes in, %llu bytes out%s%s",
               (unsigned long long)up, (unsigned long long)down, failed ? "; " : "",
@@ -74,7 +85,12 @@ static void on_local(void *owner, struct stream *local, bool timed_out UNUSED, c
 {
     struct work *w = owner;
     struct relay_limits none = {0};
+    struct proxy *p = proxies_find_id(w->session, w->proxy);
     w->dial = NULL;
+    if (p) {
+        p->seen.connections += local != NULL;
+        snprintf(p->seen.last_error, sizeof(p->seen.last_error), "%s", local ? "" : why);
+    }
     if (!local) {
         log_warning(w->session->log, "work", w->id, "the local service can't be reached: %s", why);
         /* A FIN without a byte is how frp tells that the back end is down. */
@@ -90,14 +106,16 @@ static void on_local(void *owner, struct stream *local, bool timed_out UNUSED, c
 static void start(struct work *w, const struct frp_start_work_conn *m)
 {
     struct session *s = w->session;
-    const struct tunnel_proxy *p = proxies_find(s, m->proxy_name);
-    if (m->error.n > 0 || !p) {
+    struct proxy *proxy = proxies_find(s, m->proxy_name);
+    if (m->error.n > 0 || !proxy) {
         log_warning(s->log, "work", w->id, "the server started no connection: %.*s",
                     m->error.n > 0 ? (int)MIN(m->error.n, 200) : 13,
                     m->error.n > 0 ? m->error.p : "unknown proxy");
         work_end(w, "refused");
         return;
     }
+    const struct tunnel_proxy *p = proxy->set;
+    w->proxy = proxy->seen.id;
     timer_clear(&w->limit);
     stream_pause(w->up); /* the client's first bytes wait for the local socket */
     w->dial = p->unix_path[0] ? dial_unix(s->loop, p->unix_path, s->set->dial_timeout, on_local, w)
@@ -225,6 +243,16 @@ void work_end_all(struct session *s)
     while (s->works.next != &s->works) {
         work_end(CONTAINER_OF(s->works.next, struct work, link), "the session ended");
     }
+}
+
+uint64_t work_answered(const struct session *s, const struct proxy *p)
+{
+    uint64_t n = p->seen.answered;
+    for (const struct work_link *l = s->works.next; l != &s->works; l = l->next) {
+        const struct work *w = CONTAINER_OF(l, const struct work, link);
+        n += w->proxy == p->seen.id && w->relay && relay_answered(w->relay);
+    }
+    return n;
 }
 
 unsigned work_end_idle(struct session *s)

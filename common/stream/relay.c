@@ -164,3 +164,8 @@ uint64_t relay_quiet(const struct relay *r, bool *from_a)
     *from_a = r->last_a;
     return loop_now(r->loop) - r->last;
 }
+
+bool relay_answered(const struct relay *r)
+{
+    return r->b.bytes > 0;
+}

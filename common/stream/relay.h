@@ -28,5 +28,7 @@ void relay_stop(struct relay *r);
 /* ms since the last byte; *from_a: it came from a. For a request-and-answer protocol asked at a, a
  * relay whose last byte came from b and is some time ago is between two requests. */
 uint64_t relay_quiet(const struct relay *r, bool *from_a);
+/* Whether b sent a byte so far. */
+bool relay_answered(const struct relay *r);
 
 #endif

@@ -2,13 +2,13 @@
 
 #include <errno.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <unistd.h>
 
 #include "common/config/options.h"
 #include "common/config/values.h"
+#include "common/system/ask.h"
 
-enum { WAIT_SECONDS = 5, STATUS_LINE = 12 /* "HTTP/1.1 200" */ };
+enum { STATUS_LINE = 12 /* "HTTP/1.1 200" */ };
 
 /* NULL: there is none that can be asked. */
 static const struct listen_addr *whom(const struct filter_settings *set, const char **request)
@@ -25,19 +25,6 @@ static const struct listen_addr *whom(const struct filter_settings *set, const c
         }
     }
     return NULL;
-}
-
-/* 0, or -1 with errno. */
-static int connect_to(int fd, const struct listen_addr *at)
-{
-    const struct timeval limit = {.tv_sec = WAIT_SECONDS};
-    struct sockaddr_storage sa;
-    socklen_t len = listen_sockaddr(at, &sa);
-    /* Linux takes the limit for sending as that for connecting, too. */
-    return setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) == 0 &&
-                   setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) == 0
-               ? connect(fd, (const struct sockaddr *)&sa, len)
-               : -1;
 }
 
 /* Reads to the end of the status: its number, or -1 with errno; 0 is no such answer. */
@@ -63,15 +50,11 @@ static int read_status(int fd)
 
 static int ask(const struct listen_addr *at, const char *request)
 {
-    int status = -1, fd = socket(at->kind == LISTEN_UNIX ? AF_UNIX
-                                 : ip_is_v4(&at->ip)     ? AF_INET
-                                                         : AF_INET6,
-                                 SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int status = -1, fd = ask_connect(at);
     if (fd < 0) {
         return -1;
     }
-    if (connect_to(fd, at) == 0 &&
-        send(fd, request, strlen(request), MSG_NOSIGNAL) == (ssize_t)strlen(request)) {
+    if (send(fd, request, strlen(request), MSG_NOSIGNAL) == (ssize_t)strlen(request)) {
         status = read_status(fd);
     }
     int saved = errno;
@@ -100,10 +83,8 @@ int health_command(const struct filter_settings *set, FILE *out, FILE *err)
         fprintf(err, "not healthy: %s answered %d%s\n", text, status,
                 status == 403 ? ": its policy does not let HEAD /_ping pass; set admin" : "");
     } else {
-        const char *why = status == 0                               ? "no HTTP answer"
-                          : errno == EAGAIN || errno == EINPROGRESS ? "no answer in time"
-                                                                    : strerror(errno);
-        fprintf(err, "not healthy: %s: %s\n", text, why);
+        fprintf(err, "not healthy: %s: %s\n", text,
+                status == 0 ? "no HTTP answer" : ask_error(errno));
     }
     return EXIT_CODE_SETTINGS;
 }

@@ -128,15 +128,17 @@ class TunnelClient(Process):
     """
 
     def __init__(self, folder, hub_port, proxies, certs=None, token=SHARED_KEY, extra="",
-                 name="tunnel-client", log=None):
+                 name="tunnel-client", log=None, status=None):
         folder = pathlib.Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.config = folder / "frpc.toml"
         self.proxies = proxies
         self.config.write_text(self.toml(hub_port, certs, token, extra, proxies))
+        self.status_socket = folder / "status.sock"
+        self.env = dict(os.environ, HP_STATUS_SOCKET=status or f"unix:{self.status_socket}")
         super().__init__(name, [*started("harp-tunnel-client"), "-c", self.config],
-                         log or folder / "tunnel-client.log", cwd=folder)
+                         log or folder / "tunnel-client.log", env=self.env, cwd=folder)
 
     @staticmethod
     def toml(hub_port, certs, token, extra, proxies):
