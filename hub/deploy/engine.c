@@ -21,6 +21,7 @@ struct engine {
     uint64_t target; /* what api holds for: a tunnel's generation, or LOCAL_TARGET */
     unsigned api;    /* 0: to be asked */
     struct engine_call *asking;
+    bool looking;            /* nobody may wait for the answer, so the log tells it */
     struct list_link *waits; /* of calls that need api */
 };
 
@@ -51,10 +52,20 @@ struct engine_call {
     void *owner;
 };
 
+static void on_offered(void *owner, uint16_t port)
+{
+    if (port >= TUNNEL_ENGINE_FIRST) {
+        engine_look(owner, port);
+    }
+}
+
 struct engines *engines_new(struct hub *hub)
 {
     struct engines *list = xcalloc(1, sizeof(*list));
     list->hub = hub;
+    if (hub->tunnels) {
+        tunnels_watch(hub->tunnels, on_offered, list);
+    }
     return list;
 }
 
@@ -62,6 +73,9 @@ void engines_free(struct engines *list)
 {
     if (!list) {
         return;
+    }
+    if (list->hub->tunnels) {
+        tunnels_watch(list->hub->tunnels, NULL, NULL);
     }
     for (size_t i = 0; i < ENGINES; i++) {
         if (list->at[i]) {
@@ -325,6 +339,11 @@ static void on_version(void *owner, const struct engine_answer *a)
                      (long long)e->port, e->api);
         }
     }
+    if (e->looking && e->api == 0) {
+        log_warning(e->list->hub->log, "engine", 0, "Docker engine %lld can't be used: hop: %s: %s",
+                    (long long)e->port, hop_name(failed.hop), failed.why);
+    }
+    e->looking = false;
     while ((link = list_take(&waits))) {
         struct engine_call *c = CONTAINER_OF(link, struct engine_call, link);
         c->waits = false;
@@ -348,6 +367,37 @@ static void ask_version(struct engine *e, const struct tunnel_origin *origin)
     go(e->asking);
 }
 
+/* Forgets what another engine at the port said. */
+static void renew(struct engine *e, const struct tunnel_origin *origin)
+{
+    uint64_t target = target_of(e);
+    if (e->target == target) {
+        return;
+    }
+    e->target = target;
+    e->api = 0;
+    if (e->asking) {
+        engine_cancel(e->asking);
+        ask_version(e, origin);
+    }
+}
+
+void engine_look(struct engines *list, int64_t port)
+{
+    static const struct tunnel_origin nobody;
+    struct engine *e = engine_at(list, port);
+    if (!e) {
+        return;
+    }
+    renew(e, &nobody);
+    if (e->api == 0) {
+        e->looking = true;
+        if (!e->asking) {
+            ask_version(e, &nobody);
+        }
+    }
+}
+
 /* c goes on once the version is known. */
 static void need_version(struct engine_call *c)
 {
@@ -368,15 +418,7 @@ struct engine_call *engine_ask(struct engines *list, const struct engine_request
         fail(c, HOP_HUB, "the ports of Docker engines are 24000 to 24099");
         return c;
     }
-    uint64_t target = target_of(e);
-    if (e->target != target) {
-        e->target = target;
-        e->api = 0;
-        if (e->asking) { /* what the other one says does not matter any more */
-            engine_cancel(e->asking);
-            ask_version(e, &request->origin);
-        }
-    }
+    renew(e, &request->origin);
     if (e->api == 0) {
         need_version(c);
     } else {

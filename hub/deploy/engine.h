@@ -5,7 +5,7 @@
  * An engine is named by its port, 24000..24099 (upstream.h says where that leads). Every call has a
  * connection of its own, so that nothing has to be guessed about a kept one that ends while something
  * is created. The version prefix of the path is the hub's business: the engine is asked once
- * (`GET /version`), and again when it may be another one: after its tunnel came anew, after a call
+ * (`GET /version`), when its tunnel opens or at the first call, and again when it may be another one: after its tunnel came anew, after a call
  * that got no answer, and when it says that it does not speak the version.
  *
  * At most ENGINE_CALLS run at once for one engine; more fail at once. An answer over
@@ -68,6 +68,10 @@ void engines_free(struct engines *list);
 struct engine_call *engine_ask(struct engines *list, const struct engine_request *request,
                                engine_done *done, void *owner) MUST_CHECK;
 void engine_cancel(struct engine_call *call);
+
+/* Asks the engine's version now if it is not known; the log says what came of it. Done by itself for each engine
+ * whose tunnel opens, so that whoever installs a Docker host sees at once whether the whole way works. */
+void engine_look(struct engines *list, int64_t port);
 
 /* The N of the API version 1.N that is spoken with it; 0: not known now. */
 unsigned engine_api(const struct engines *list, int64_t port);

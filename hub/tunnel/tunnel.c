@@ -224,6 +224,9 @@ static void on_new_proxy(struct tunnel *t, const struct frp_new_proxy *p)
     if (!error && t->pool > t->ready_n + t->asked) {
         tunnel_work_ask(t, t->pool - t->ready_n - t->asked); /* a proxy before it used them up */
     }
+    if (!error && t->ts->offered) {
+        t->ts->offered(t->ts->offered_owner, t->port);
+    }
 }
 
 static void on_close_proxy(struct tunnel *t, struct str name)

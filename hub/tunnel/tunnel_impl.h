@@ -45,6 +45,8 @@ struct tunnels {
     uint64_t generations;
     size_t held; /* bytes held for slow receivers, all yamux sessions */
     bool stopped;
+    tunnels_offered *offered; /* NULL: nobody watches */
+    void *offered_owner;
     struct log_limit refused; /* lines about refused proxies */
 };
 

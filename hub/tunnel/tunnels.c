@@ -111,6 +111,12 @@ void tunnels_free(struct tunnels *ts)
     free(ts);
 }
 
+void tunnels_watch(struct tunnels *ts, tunnels_offered *offered, void *owner)
+{
+    ts->offered = offered;
+    ts->offered_owner = owner;
+}
+
 const struct certs *tunnels_certs(const struct tunnels *ts)
 {
     return ts->tls ? &ts->certs : NULL;

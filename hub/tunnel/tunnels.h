@@ -57,6 +57,11 @@ struct tunnels *tunnels_start(struct hub *hub, char *err, size_t errlen) MUST_CH
 void tunnels_stop_accepting(struct tunnels *ts);
 void tunnels_free(struct tunnels *ts);
 
+/* Told of each port that is offered from now on, after its client was told that it may. One at most may
+ * watch; NULL ends it. */
+typedef void tunnels_offered(void *owner, uint16_t port);
+void tunnels_watch(struct tunnels *ts, tunnels_offered *offered, void *owner);
+
 /* The folder of certificates, as it was found at the start, to issue more from. NULL: TLS is off. */
 const struct certs *tunnels_certs(const struct tunnels *ts);
 

@@ -11,7 +11,7 @@ import socket
 import pytest
 
 from conftest import open_site
-from harness import RawClient, app, wait_for
+from harness import RawClient, app, fetch, run_program, wait_for
 from harness.engine_calls import (CONTROL, FAR_PORT, GATE, KEY, LOCAL_PORT, SOON, SUCCESS, TYPED,
                                   Engines, Way, assert_failed, assert_gate_failed, docker_message,
                                   furnish, gate, hop_of, port_field, typed, typed_client)
@@ -345,3 +345,24 @@ def test_what_an_engine_says_of_its_version_is_not_trusted(changing, said):
         return  # engines before 1.12 do not name the oldest one
     assert_failed(reply, changing.way(), 503)
     assert engine.asked(*OWN_CALLS) == []
+
+
+# ---- a tunnel opens: the hub looks whether the whole way works ----
+
+def test_an_engine_behind_a_new_tunnel_is_looked_at_and_the_log_tells(site):
+    place = Place(site, "tunnel")  # without an engine
+    place.hub.wait_line("Docker engine 24001 can't be used: hop: Docker engine: ")
+    place.start()
+    place.client.stop()
+    site.things.remove(place.client)
+    client = place.tunnel()
+    place.hub.wait_line("Docker engine 24001 speaks API version 1.41")
+    assert [call.path for call in place.engine.calls] == ["/version"]
+    said = run_program("harp-tunnel-client", "-c", client.config, "status", "--json", env=client.env)
+    assert json.loads(said.stdout)["proxies"][0]["answered"] == 1
+
+
+def test_an_app_behind_a_new_tunnel_is_not_asked(site):
+    hub, _ = site.tunnelled((origin := site.unix_origin()).path)
+    assert fetch(hub.http, "/exapps/sample/").status == 200
+    assert [request.target for request in origin.requests] == ["/"], "nothing of the hub's own"
