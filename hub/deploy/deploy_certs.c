@@ -104,7 +104,7 @@ static void drop_file(struct str *s)
     }
 }
 
-/* The app's own certificate; or, where the CA's key is not at hand, the one for all. */
+/* The app's own certificate; or the one for all, where the CA's key is not at hand or exapp_tokens is false. */
 static int make_frp(const struct deploy *d, struct cert_archive *out, char *why, size_t size)
 {
     struct hub *hub = deploy_hub(d);
@@ -117,7 +117,7 @@ static int make_frp(const struct deploy *d, struct cert_archive *out, char *why,
     if (read_file(certs->ca_crt, &ca, why, size) < 0) {
         goto out;
     }
-    if (!certs->can_issue) {
+    if (!certs->can_issue || !hub->settings.exapp_tokens) {
         if (read_file(certs->client_crt, &cert, why, size) == 0 &&
             read_file(certs->client_key, &key, why, size) == 0) {
             cert_archive_frp(out, ca, cert, key, d->certs.folders);

@@ -1,7 +1,8 @@
 /* deploy_create.c - create: the volume, where it is not there, then the container.
  *
- * The app gets a token of its own in place of the shared key (app_token.h), so that it can open its
- * tunnel and nothing else. The order of the environment stays, as AppAPI reads entries by their place.
+ * Unless exapp_tokens is false, the app gets a token of its own in place of the shared key (app_token.h), so
+ * that it can open its tunnel and nothing else. The order of the environment stays, as AppAPI reads entries by
+ * their place.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -184,7 +185,7 @@ static int put_env(struct json_out *o, const struct deploy *d)
     json_out_array(o);
     for (const struct json_node *n = json_first(d->request.env); n && rc == 0; n = json_next(n)) {
         struct str s = deploy_env(n);
-        if (is_key(s)) {
+        if (is_key(s) && deploy_hub(d)->settings.exapp_tokens) {
             memcpy(entry, key_name, sizeof(key_name));
             rc = make_token(d, entry + sizeof(key_name) - 1);
             s = str_of(entry);

@@ -220,6 +220,11 @@ static int check_all(const struct check *c)
     if (!*s->certs_dir)
         return config_fail(c->report, "%s: empty; write the folder for certificates",
                            where_of(c, "certs_dir", where));
+    if (!s->exapp_tokens && s->frp_accept_shared_key != FRP_ACCEPT_ALL)
+        return config_fail(c->report,
+                           "%s: false, so ExApps log in with the shared key, but "
+                           "frp_accept_shared_key does not let them; make it all",
+                           where_of(c, "exapp_tokens", where));
     if (is_default(c, "timeout_tunnel"))
         s->timeout_tunnel = s->timeout_server;
     if (s->tunnel_max_held_total < s->tunnel_max_held)

@@ -48,6 +48,7 @@ struct hub_settings {
     bool frp_disable_tls;
     int64_t frp_cert_validity_days;
     int frp_accept_shared_key; /* enum frp_accept */
+    bool exapp_tokens;         /* false: ExApps get the shared key and the certificate for all */
     char *frp_auth_token;      /* secret; usually empty */
     char *docker_socket;
     char *instance_aliases; /* as written; instance.h takes it apart */

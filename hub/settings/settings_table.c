@@ -96,6 +96,12 @@ static const struct setting ROWS[] = {
            "Whose tunnels may log in with the shared key itself: those of ExApps and Docker "
            "engines, of engines alone, or none. An ExApp that this hub deployed has a token of its "
            "own."),
+    ROW("HP_EXAPP_TOKENS", SETTING_BOOL, exapp_tokens, "true", 0, 0,
+        "Deploy each ExApp with a token and a certificate of its own. false: with the shared key "
+        "and "
+        "the certificate for all, as HaRP does, so that it goes on should you go back to HaRP; "
+        "then "
+        "any ExApp can pose as any other, and as Nextcloud."),
     ROW("HP_FRP_AUTH_TOKEN", SETTING_SECRET, frp_auth_token, "", 0, 0,
         "The token of the tunnel protocol itself (auth.token of frpc). HaRP sets none."),
     TEXT("HP_DOCKER_SOCKET", docker_socket, "/var/run/docker.sock", "a path",

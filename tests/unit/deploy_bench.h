@@ -152,6 +152,7 @@ static inline int bench_set_up(void **state)
     set->engine_timeout = 30000;
     set->engine_start_timeout = 90000;
     set->frp_cert_validity_days = 3650;
+    set->exapp_tokens = true;
     if (loop_init(&bench->hub.loop, NULL) < 0) {
         return -1;
     }

@@ -72,6 +72,7 @@ static void has_the_documented_defaults(void **state)
     assert_false(s.frp_disable_tls);
     assert_int_equal(s.frp_cert_validity_days, 5000);
     assert_int_equal(s.frp_accept_shared_key, FRP_ACCEPT_ALL);
+    assert_true(s.exapp_tokens);
     assert_int_equal(s.log_level, LOG_LEVEL_WARNING);
     assert_int_equal(s.log_format, LOG_FORMAT_TEXT);
     assert_true(s.verbose_start);
