@@ -48,12 +48,14 @@ def test_a_docker_engines_tunnel_is_never_an_exapp(place, known):
     engine = place.site.unix_origin(response(b"an engine"))
     port = 24001 if known is learned else 24099
     place.site.tunnel(place.hub, engine.path, f"engine{port}", port)
+    place.hub.wait_line(f"Docker engine {port} can't be used")  # as its answer is no engine's
     name = f"engine-{known.__name__}"
     known(place, name, port=port)
     assert_hubs_own(place.get("/public", app=name), 503, "hop: hub", "Docker engines")
     reply = place.get("/heartbeat", *appapi_fields("unheard", port=port), app="unheard")
     assert_hubs_own(reply, 403, "HP_EXAPP_HOSTS")
-    assert engine.connections == []
+    assert [request.target for connection in engine.connections
+            for request in connection.requests] == ["/version"]
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
