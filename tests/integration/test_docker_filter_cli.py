@@ -18,6 +18,7 @@ from harness.docker_cli import DockerCli, programs
 from harness.docker_engine import NoEngine
 from harness.docker_images import (ENDS, FEDORA, PLAIN, SPEAKS, SPEAKS_CODE, SPEAKS_RUN, speaking,
                                    tell)
+from harness.missing import skip_or_fail
 from harness.unix_recorder import UnixRecorder
 from harness.wait import Deadline
 
@@ -126,8 +127,7 @@ def place(tmp_path_factory, certs, engine):
 def clients(request, place, engine):
     """One of the programs: `straight` and `filtered`."""
     if request.param is None:
-        (pytest.fail if os.environ.get("HARP_DOCKER") == "required" else pytest.skip)(
-            "there is no docker (Debian package docker.io)")
+        skip_or_fail("there is no docker (Debian package docker.io)")
     folder = place.site.folder / f"client{CLIENTS.index(request.param)}"
     return SimpleNamespace(straight=DockerCli(request.param, engine.socket, folder),
                            filtered=DockerCli(request.param, place.gate.path, folder))

@@ -3,8 +3,6 @@
 Where no engine can run, these tests are skipped with the reason. With HARP_DOCKER=required in the
 environment they fail instead.
 """
-import os
-
 import pytest
 
 from .ca_bundle import CaBundle
@@ -12,6 +10,7 @@ from .credentials import RECORDED_KEY, SHARED_KEY
 from .deploy import LOCAL_ENGINE, REMOTE_ENGINE, Daemon, judge_containers
 from .docker_engine import DockerEngine, NoEngine
 from .docker_images import make_images, probe
+from .missing import skip_or_fail
 from .unix_recorder import UnixRecorder
 
 
@@ -27,10 +26,8 @@ def engine(tmp_path_factory):
     except NoEngine as why:
         reason = str(why)
     try:
-        if reason and os.environ.get("HARP_DOCKER") == "required":
-            pytest.fail(f"HARP_DOCKER=required, but: {reason}", pytrace=False)
         if reason:
-            pytest.skip(f"no Docker engine: {reason}")
+            skip_or_fail(f"no Docker engine: {reason}")
         yield engine
     finally:
         if engine:
