@@ -134,6 +134,7 @@ deps:
 
 # Sub-makes, because pkg-config can only answer once the packages are there.
 test: deps
+	@tests/servers.sh || true # their tests say what is missing
 	@$(MAKE) --no-print-directory -j$(JOBS) all unit
 	@tests/run.py --build $(BUILD)
 
