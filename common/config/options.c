@@ -13,6 +13,15 @@ static void print_commands(const struct program *program, FILE *out)
     }
 }
 
+/* The command that `--health` is another spelling of; NULL: this program has none. */
+static const struct program_command *health_of(const struct program *program)
+{
+    for (size_t i = 0; i < program->commands_n; i++)
+        if (strcmp(program->commands[i].name, "health") == 0)
+            return &program->commands[i];
+    return NULL;
+}
+
 static int print_help(const struct program *program, FILE *out)
 {
     fprintf(out, "Usage: %s [OPTION]...\n", program->name);
@@ -28,6 +37,8 @@ static int print_help(const struct program *program, FILE *out)
             "  -h, --help          print this text\n"
             "      --version       print the version\n",
             program->summary);
+    if (health_of(program))
+        fputs("      --health        the same as the command health: for health checks\n", out);
     for (size_t i = 0; i < program->options_n; i++) {
         const struct program_option *o = &program->options[i];
 
@@ -156,7 +167,9 @@ int options_parse(struct options *options, int argc, char *const *argv, char *co
         } else if (strcmp(arg, "--print-config") == 0) {
             settings_print(program->settings, out, program->example_head, program->example_tail);
             return finish(EXIT_CODE_OK, out);
-        } else if (own)
+        } else if (strcmp(arg, "--health") == 0 && health_of(program) && !options->command)
+            options->command = health_of(program);
+        else if (own)
             rc = take_own(options, own,
                           own_value    ? own_value
                           : ++i < argc ? argv[i]

@@ -3,7 +3,8 @@
  * Owns nothing. --help, --version and --print-config are answered here; the rest is for main.
  * A program may have commands: `harp-hub [OPTION]... bans lift 192.0.2.1` does one thing and ends.
  * The first word that is no option is the command, the others are its arguments; options may stand
- * anywhere, and mean the same as without a command.
+ * anywhere, and mean the same as without a command. A command named `health` may be written
+ * `--health`, too, as a container's health check wants it.
  * Exit codes of every program: 0 ended well, 1 a setting is wrong or it could not start (a command:
  * could not do it), 2 wrong usage.
  */

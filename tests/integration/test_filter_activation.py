@@ -125,18 +125,19 @@ def test_manager_is_not_told_ready_by_a_filter_that_can_not_start(site, manager)
 
 # ---- health ----
 
-def health(gate, *arguments):
-    return run_program("harp-socket-filter", "--config", gate.config, *arguments, "health",
+def health(gate, *arguments, spelling="health"):
+    return run_program("harp-socket-filter", "--config", gate.config, *arguments, spelling,
                        env=filter_environment())
 
 
-def test_health_asks_the_administrators_socket(site):
+@pytest.mark.parametrize("spelling", ["health", "--health"])
+def test_health_asks_the_administrators_socket(site, spelling):
     gate = site.filter(site.socket_path())  # without an engine
-    result = health(gate)
+    result = health(gate, spelling=spelling)
     assert (result.returncode, result.stderr) == (0, "")
     assert result.stdout == f"healthy: unix:{gate.admin} answered 200\n"
     gate.stop()
-    result = health(gate)
+    result = health(gate, spelling=spelling)
     assert (result.returncode, result.stdout) == (1, "")
     assert result.stderr == f"not healthy: unix:{gate.admin}: No such file or directory\n"
 

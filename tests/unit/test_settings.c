@@ -342,6 +342,7 @@ static const struct program_command COMMANDS[] = {
     {.name = "bans", .arguments = "[list|lift ADDRESS]", .help = "Lists things."},
     {.name = "status", .arguments = "", .help = "Tells the state."},
     {.name = "audit", .arguments = "verify [--head HEX] FILE", .help = "Checks.", .dashes = true},
+    {.name = "health", .arguments = "", .help = "Says whether it is well."},
 };
 
 static const struct program_option OWN_OPTIONS[] = {
@@ -510,6 +511,16 @@ static void reads_a_command_and_its_arguments(void **state)
         {{"prog", "bans", "--config=a", "list", NULL}, OPTIONS_RUN, "bans", " list", "a", ""},
         {{"prog", "bans", "status", NULL}, OPTIONS_RUN, "bans", " status", "", ""},
         {{"prog", "bans", "", NULL}, OPTIONS_RUN, "bans", " ", "", ""},
+        {{"prog", "health", NULL}, OPTIONS_RUN, "health", "", "", ""},
+        {{"prog", "--health", NULL}, OPTIONS_RUN, "health", "", "", ""},
+        {{"prog", "--health", "-c", "a", "x", NULL}, OPTIONS_RUN, "health", " x", "a", ""},
+        {{"prog", "audit", "--health", NULL}, OPTIONS_RUN, "audit", " --health", "", ""},
+        {{"prog", "--health", "--health", NULL},
+         2,
+         "health",
+         "",
+         "",
+         "prog: unknown option '--health'; try prog --help\n"},
         {{"prog", "ban", NULL}, 2, NULL, "", "", "prog: unknown command 'ban'; try prog --help\n"},
         {{"prog", "bans", "--nonsense", NULL},
          2,
@@ -554,9 +565,13 @@ static void help_names_the_commands_if_there_are_any(void **state)
     assert_non_null(strstr(out, "  bans [list|lift ADDRESS]\n      Lists things.\n"
                                 "  status\n      Tells the state.\n"));
     assert_non_null(strstr(out, "A command ends with 1, too, when it could not"));
+    assert_non_null(strstr(out, "      --health        the same as the command health"));
     free(out);
     assert_int_equal(run_options(&o, WORDS("prog", "--help"), none, &out), 0);
     assert_null(strstr(out, "ommand"));
+    free(out);
+    assert_int_equal(run_options(&o, WORDS("prog", "--health"), none, &out), 2);
+    assert_string_equal(out, "prog: unknown option '--health'; try prog --help\n");
     free(out);
 }
 
