@@ -10,6 +10,7 @@
 #include "common/http/head.h"
 #include "common/http/reply.h"
 #include "common/loop/loop.h"
+#include "hub/access/nextcloud_facts.h"
 #include "hub/client/rewrite.h"
 #include "hub/settings/settings.h"
 
@@ -40,7 +41,10 @@ struct hub {
     struct frontend *frontend;
     struct admin *admin;
     struct resolver *resolver;
-    bool stopping; /* SIGTERM came: nothing new is accepted */
+    bool stopping;  /* SIGTERM came: nothing new is accepted */
+    uint64_t since; /* loop_now at the start */
+    struct nextcloud_facts facts;
+    bool local_engine_seen; /* something was at HP_DOCKER_SOCKET since the start */
     /* Scratch of one callback; nothing in it survives it. */
     struct http_request request;
     struct http_response response;

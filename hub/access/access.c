@@ -151,6 +151,15 @@ static bool for_containers(struct str path)
     return path.n >= sizeof(prefix) - 1 && memcmp(path.p, prefix, sizeof(prefix) - 1) == 0;
 }
 
+/* A call as AppAPI makes them, with the key or another one: both tell whether the two have the same. */
+static void note_call(const struct judging *j)
+{
+    char text[IP_TEXT_MAX];
+    struct nextcloud_facts *facts = &j->hub->facts;
+    nextcloud_fact_set(j->a->key ? &facts->called : &facts->other_key, loop_now(&j->hub->loop),
+                       "%s", ip_format(&j->a->client, text));
+}
+
 /* spec/appapi.md section 5. */
 static enum step judge_control(struct judging *j)
 {
@@ -162,6 +171,10 @@ static enum step judge_control(struct judging *j)
     const struct http_field *port = only(j->facts->request, HTTP_DOCKER_ENGINE_PORT, &ports);
     if (keys > 1) {
         return answer(j, 400, HOP_NONE, "harp-shared-key is there more than once");
+    }
+    /* Those about containers the hub's own command makes, too (command_test.c). */
+    if (keys == 1 && !port && !for_containers(j->target->path)) {
+        note_call(j);
     }
     if (!j->a->key) {
         return counted_answer(
@@ -189,6 +202,7 @@ static enum step judge_caller(struct judging *j)
             return answer(j, 400, HOP_NONE, "a field of AppAPI's call is there more than once");
         }
     }
+    note_call(j);
     return j->a->key ? STEP_NEXT : counted_drop(j, "a call in AppAPI's name with a wrong key");
 }
 

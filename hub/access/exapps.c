@@ -25,6 +25,7 @@ struct entry {
     struct entry *older, *newer; /* UNKNOWN: the ring of these */
     struct exapps *list;
     enum state state;
+    bool declared; /* PUSHED, by hub.cfg */
     uint64_t until;
     struct exapp *app;           /* PUSHED, LEARNED; of an expired one, to compare with */
     struct nextcloud_call *call; /* the question on its way */
@@ -102,6 +103,7 @@ static void enter(struct entry *e, enum state state)
         list->unknown_n++;
     }
     e->state = state;
+    e->declared = false;
 }
 
 static void remove_entry(struct entry *e)
@@ -412,7 +414,26 @@ int exapps_declare(struct exapps *list, const struct exapp_meta *from, char *err
     e = add_entry(list, from->id);
     e->app = app;
     enter(e, PUSHED);
+    e->declared = true;
     return 0;
+}
+
+void exapps_each(const struct exapps *list, void (*fn)(void *arg, const struct exapps_entry *entry),
+                 void *arg)
+{
+    for (size_t i = 0; i < BUCKETS; i++) {
+        for (const struct entry *e = list->buckets[i]; e; e = e->next) {
+            struct exapps_entry told = {.id = e->id, .app = e->app};
+            if (e->state == NOTHING || e->state == UNKNOWN) {
+                continue;
+            }
+            told.kind = e->state == DISABLED  ? EXAPPS_KIND_DISABLED
+                        : e->state == LEARNED ? EXAPPS_KIND_LEARNED
+                        : e->declared         ? EXAPPS_KIND_DECLARED
+                                              : EXAPPS_KIND_PUSHED;
+            fn(arg, &told);
+        }
+    }
 }
 
 void exapps_free(struct exapps *list)

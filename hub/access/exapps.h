@@ -71,6 +71,22 @@ enum exapps_deleted exapps_delete(struct exapps *list, struct str id) MUST_CHECK
 /* Adds one of hub.cfg, of which the list makes a copy. -1: err says what is wrong with it. */
 int exapps_declare(struct exapps *list, const struct exapp_meta *meta, char *err,
                    size_t errlen) MUST_CHECK;
+enum exapps_kind {
+    EXAPPS_KIND_DECLARED, /* by the administrator, in hub.cfg */
+    EXAPPS_KIND_PUSHED,   /* by AppAPI */
+    EXAPPS_KIND_LEARNED,  /* from Nextcloud, when it was asked */
+    EXAPPS_KIND_DISABLED,
+};
+struct exapps_entry {
+    const char *id; /* in lower case */
+    enum exapps_kind kind;
+    const struct exapp *app; /* NULL of a disabled one */
+};
+/* Calls fn for all apps but unknown ones, in no order. fn must not change the list; strings live as long as
+ * nothing does. */
+void exapps_each(const struct exapps *list, void (*fn)(void *arg, const struct exapps_entry *entry),
+                 void *arg);
+
 /* What AppAPI said in the head of its call, as an app that is in no list. The caller has the only
  * reference. Takes over *meta. */
 struct exapp *exapps_stranger(struct exapps *list, struct exapp_meta *meta) MUST_CHECK;

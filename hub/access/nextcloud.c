@@ -68,6 +68,27 @@ bool nextcloud_configured(const struct nextcloud *nc)
 
 /* ---- answers ---- */
 
+/* A 200 of AppAPI's proves the key. A 401 says nothing of it: it may be the ExApp that is not known, or the
+ * client whose password is wrong; but not where nothing but the key was sent (nextcloud_ask_key). */
+static void note(const struct nextcloud_call *call, const char *question,
+                 const struct nextcloud_answer *answer)
+{
+    struct nextcloud_facts *facts = &call->nc->hub->facts;
+    uint64_t now = loop_now(&call->nc->hub->loop);
+    struct nextcloud_fact *more = answer->proof == NEXTCLOUD_KEY_ACCEPTED  ? &facts->accepted
+                                  : answer->proof == NEXTCLOUD_KEY_REFUSED ? &facts->refused
+                                                                           : NULL;
+    if (answer->result == NEXTCLOUD_FAILED) {
+        nextcloud_fact_set(&facts->failed, now, "%s", answer->why);
+        return;
+    }
+    nextcloud_fact_set(&facts->answered, now, "%s%s%s", question, *call->id ? " for ExApp " : "",
+                       call->id);
+    if (more) {
+        *more = facts->answered;
+    }
+}
+
 /* Tells a failure in the log and hands the answer over. */
 static void finish(struct nextcloud_call *call, const char *question,
                    const struct nextcloud_answer *answer)
@@ -75,11 +96,12 @@ static void finish(struct nextcloud_call *call, const char *question,
     struct nextcloud *nc = call->nc;
     nextcloud_done *done = call->done;
     void *owner = call->owner;
+    note(call, question, answer);
     if (answer->result == NEXTCLOUD_FAILED &&
         log_limit_pass(&nc->warnings, loop_now(&nc->hub->loop), nc->hub->log, LOG_LEVEL_WARNING,
                        "nextcloud")) {
-        log_warning(nc->hub->log, "nextcloud", 0, "gave no usable answer to %s for ExApp %s: %s",
-                    question, call->id, answer->why);
+        log_warning(nc->hub->log, "nextcloud", 0, "gave no usable answer to %s%s%s: %s", question,
+                    *call->id ? " for ExApp " : "", call->id, answer->why);
     }
     free(call);
     done(owner, answer);
@@ -90,8 +112,13 @@ static const char *unusable(char *buf, size_t n, int status)
 {
     snprintf(buf, n, "it answered %d%s", status,
              status == 400   ? " (is NC_INSTANCE_URL one of its trusted_domains?)"
+             : status == 404 ? " (is NC_INSTANCE_URL right, and AppAPI enabled?)"
+             : status == 429
+                 ? " (too many failures from the hub's address: occ security:bruteforce:reset)"
              : status == 503 ? " (maintenance mode?)"
-                             : "");
+             : status >= 300 && status < 400
+                 ? " (is NC_INSTANCE_URL the address that it redirects to?)"
+                 : "");
     return buf;
 }
 
@@ -106,6 +133,7 @@ static void app_fetched(void *owner, const struct fetch_result *r)
     } else if (r->status == 200) {
         if (exapp_meta_read(&meta, str_of(call->id), r->body, wrong, sizeof(wrong)) == 0) {
             answer.result = NEXTCLOUD_YES;
+            answer.proof = NEXTCLOUD_KEY_ACCEPTED;
         } else {
             snprintf(why, sizeof(why), "its answer is not as it should be: %s", wrong);
             answer.why = why;
@@ -130,6 +158,7 @@ static const char *read_user(const struct json_node *root, struct nextcloud_answ
         return "access_level is none of 0, 1, 2";
     }
     answer->access = (enum exapp_access)access;
+    answer->proof = NEXTCLOUD_KEY_ACCEPTED;
     /* Nobody has no rights, and without rights one is nobody. */
     answer->result = answer->user.n > 0 && access > EXAPP_PUBLIC ? NEXTCLOUD_YES : NEXTCLOUD_NO;
     return NULL;
@@ -160,15 +189,62 @@ static void user_fetched(void *owner, const struct fetch_result *r)
     json_free(doc);
 }
 
+/* What was asked with the key alone, without a client's fields. */
+static void key_fetched(void *owner, const struct fetch_result *r)
+{
+    struct nextcloud_call *call = owner;
+    struct nextcloud_answer answer = {.result = NEXTCLOUD_FAILED, .why = r->why};
+    struct json_doc *doc = r->status != 0 ? json_parse(r->body.p, r->body.n, NULL, NULL, 0) : NULL;
+    const struct json_node *root = json_root(doc);
+    char why[256];
+    if (r->status == 200 && read_user(root, &answer) == NULL) {
+        answer.result = NEXTCLOUD_YES;
+    } else if (r->status == 401 && json_type(json_get(root, "message")) == JSON_STRING) {
+        answer.result = NEXTCLOUD_NO;
+        answer.proof = NEXTCLOUD_KEY_REFUSED;
+    } else if (r->status == 200 || r->status == 401) {
+        snprintf(why, sizeof(why),
+                 "it answered %d, but not as AppAPI does (does something else stand at that "
+                 "address, or a login of a proxy in front?)",
+                 r->status);
+        answer.why = why;
+    } else if (r->status != 0) {
+        answer.why = unusable(why, sizeof(why), r->status);
+    }
+    finish(call, "user-info", &answer);
+    json_free(doc);
+}
+
+/* {"installed":true,"maintenance":false,...} */
+static void status_fetched(void *owner, const struct fetch_result *r)
+{
+    struct nextcloud_call *call = owner;
+    struct nextcloud_answer answer = {.result = NEXTCLOUD_FAILED, .why = r->why};
+    struct json_doc *doc =
+        r->status == 200 ? json_parse(r->body.p, r->body.n, NULL, NULL, 0) : NULL;
+    const struct json_node *root = json_root(doc);
+    char why[256];
+    bool installed, maintenance;
+    if (r->status != 0 && r->status != 200) {
+        answer.why = unusable(why, sizeof(why), r->status);
+    } else if (r->status == 200 &&
+               (json_bool(json_get(root, "installed"), &installed) < 0 ||
+                json_bool(json_get(root, "maintenance"), &maintenance) < 0 || !installed)) {
+        answer.why = "what answers there is no Nextcloud that is installed";
+    } else if (r->status == 200 && maintenance) {
+        answer.why = "it is in maintenance mode";
+    } else if (r->status == 200) {
+        answer.result = NEXTCLOUD_YES;
+    }
+    finish(call, "status.php", &answer);
+    json_free(doc);
+}
+
 /* ---- questions ---- */
 
-static struct nextcloud_call *ask(struct nextcloud *nc, const char *question, const char *id,
-                                  nextcloud_done *done, void *owner)
+static struct nextcloud_call *new_call(struct nextcloud *nc, const char *url, const char *id,
+                                       nextcloud_done *done, void *owner)
 {
-    const struct hub_settings *set = &nc->hub->settings;
-    char url[2048];
-    snprintf(url, sizeof(url), "%s/index.php/apps/app_api/harp/%s?appId=%s", set->nc_instance_url,
-             question, id);
     struct fetch *fetch = fetch_new(nc->fetcher, url);
     if (!fetch) {
         return NULL;
@@ -179,7 +255,20 @@ static struct nextcloud_call *ask(struct nextcloud *nc, const char *question, co
     call->done = done;
     call->owner = owner;
     snprintf(call->id, sizeof(call->id), "%s", id);
-    fetch_header(fetch, STR("harp-shared-key"), str_of(set->shared_key));
+    return call;
+}
+
+static struct nextcloud_call *ask(struct nextcloud *nc, const char *question, const char *id,
+                                  nextcloud_done *done, void *owner)
+{
+    const struct hub_settings *set = &nc->hub->settings;
+    char url[2048];
+    snprintf(url, sizeof(url), "%s/index.php/apps/app_api/harp/%s?appId=%s", set->nc_instance_url,
+             question, id);
+    struct nextcloud_call *call = new_call(nc, url, id, done, owner);
+    if (call) {
+        fetch_header(call->fetch, STR("harp-shared-key"), str_of(set->shared_key));
+    }
     return call;
 }
 
@@ -189,6 +278,27 @@ struct nextcloud_call *nextcloud_ask_app(struct nextcloud *nc, const char *id, n
     struct nextcloud_call *call = ask(nc, "exapp-meta", id, done, owner);
     if (call) {
         fetch_send(call->fetch, app_fetched, call);
+    }
+    return call;
+}
+
+struct nextcloud_call *nextcloud_ask_key(struct nextcloud *nc, const char *id, nextcloud_done *done,
+                                         void *owner)
+{
+    struct nextcloud_call *call = ask(nc, "user-info", id, done, owner);
+    if (call) {
+        fetch_send(call->fetch, key_fetched, call);
+    }
+    return call;
+}
+
+struct nextcloud_call *nextcloud_ask_status(struct nextcloud *nc, nextcloud_done *done, void *owner)
+{
+    char url[2048];
+    snprintf(url, sizeof(url), "%s/status.php", nc->hub->settings.nc_instance_url);
+    struct nextcloud_call *call = new_call(nc, url, "", done, owner);
+    if (call) {
+        fetch_send(call->fetch, status_fetched, call);
     }
     return call;
 }

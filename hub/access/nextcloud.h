@@ -1,4 +1,5 @@
-/* nextcloud.h - the two questions the hub asks Nextcloud: what an ExApp is, and who a client is.
+/* nextcloud.h - what the hub asks Nextcloud: what an ExApp is, who a client is, and, when an administrator
+ * wants to know, whether it is there and takes the key.
  *
  * Over one fetcher with its own limits (HP_NEXTCLOUD_*). The shared key goes to Nextcloud's address
  * and nowhere else: redirects are not followed. Nothing is asked twice by itself, as Nextcloud counts
@@ -32,8 +33,12 @@ enum nextcloud_result {
     NEXTCLOUD_FAILED, /* no usable answer: why */
 };
 
+/* What an answer says of the shared key. */
+enum nextcloud_proof { NEXTCLOUD_KEY_NOT_TOLD, NEXTCLOUD_KEY_ACCEPTED, NEXTCLOUD_KEY_REFUSED };
+
 struct nextcloud_answer {
     enum nextcloud_result result;
+    enum nextcloud_proof proof;
     const char *why;
     struct exapp_meta *meta;  /* of an app: may be taken over, then leave it empty */
     struct str user;          /* of a client */
@@ -52,6 +57,13 @@ struct nextcloud_call *nextcloud_ask_user(struct nextcloud *nc, const char *id,
                                           const struct http_request *request,
                                           const struct ip_addr *client, nextcloud_done *done,
                                           void *owner) MUST_CHECK;
+/* Who a client without credentials is, of an app that Nextcloud knows: YES, the key is right; NO, it is not
+ * (or the app is not known any more), which counts as an attack there. */
+struct nextcloud_call *nextcloud_ask_key(struct nextcloud *nc, const char *id, nextcloud_done *done,
+                                         void *owner) MUST_CHECK;
+/* Its page for monitoring, without the key: YES or FAILED. */
+struct nextcloud_call *nextcloud_ask_status(struct nextcloud *nc, nextcloud_done *done,
+                                            void *owner) MUST_CHECK;
 void nextcloud_cancel(struct nextcloud_call *call);
 
 #endif

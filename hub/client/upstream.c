@@ -286,6 +286,7 @@ bool upstream_engine(struct hub *hub, int64_t port, const struct tunnel_origin *
         return failed(result, HOP_HUB, "the ports of Docker engines are 24000 to 24099");
     }
     if (upstream_engine_is_local(hub, port)) {
+        hub->local_engine_seen = true;
         *wait = wait_new(hub, HOP_ENGINE, 0, done, owner);
         (*wait)->dial = dial_unix(&hub->loop, hub->settings.docker_socket,
                                   hub->settings.timeout_connect, dial_ready, *wait);

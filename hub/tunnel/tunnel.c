@@ -58,8 +58,21 @@ static void release_port(struct tunnel *t)
 {
     if (t->port != 0) {
         t->ts->ports[t->port - TUNNEL_APP_FIRST] = NULL;
+        t->last_port = t->port;
+        memcpy(t->last_name, t->name, sizeof(t->last_name));
         t->port = 0;
         t->name[0] = '\0';
+    }
+}
+
+/* A client that ends well closes its proxy before: that is an end of the tunnel, too. */
+static void note_gone(const struct tunnel *t)
+{
+    if (t->last_port != 0) {
+        struct tunnel_gone **gone = &t->ts->gone[t->last_port - TUNNEL_APP_FIRST];
+        *gone = *gone ? *gone : xmalloc(sizeof(**gone));
+        (*gone)->at = loop_now(&t->ts->hub->loop);
+        memcpy((*gone)->name, t->last_name, sizeof((*gone)->name));
     }
 }
 
@@ -73,6 +86,7 @@ void tunnel_end(struct tunnel *t, const char *why)
              t->name[0] ? t->name : "without a proxy", why);
     timer_remove(&t->ts->hub->loop, &t->silence);
     release_port(t);
+    note_gone(t);
     tunnel_work_clear(t, "the tunnel ended");
     tunnel_link_remove(&t->link);
     if (t->control) {
@@ -216,6 +230,7 @@ static void on_new_proxy(struct tunnel *t, const struct frp_new_proxy *p)
         memcpy(t->name, p->proxy_name.p, p->proxy_name.n);
         t->name[p->proxy_name.n] = '\0';
         t->ts->ports[t->port - TUNNEL_APP_FIRST] = t;
+        t->last_port = 0;
         snprintf(addr, sizeof(addr), ":%u", t->port);
         out.u.new_proxy_resp.remote_addr = str_of(addr);
         tell_opened(t);

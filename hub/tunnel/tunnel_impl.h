@@ -41,7 +41,8 @@ struct tunnels {
     struct addresses *addresses;        /* connections without a login, by address */
     struct tunnel_link conns, sessions; /* rings of tunnel_conn and tunnel */
     struct tunnel *ports[TUNNEL_PORTS];
-    unsigned strangers; /* connections without a login */
+    struct tunnel_gone *gone[TUNNEL_PORTS]; /* NULL, or the last session that ended with the port */
+    unsigned strangers;                     /* connections without a login */
     uint64_t generations;
     size_t held; /* bytes held for slow receivers, all yamux sessions */
     bool stopped;
@@ -92,8 +93,10 @@ struct tunnel {
     uint64_t since; /* of its login */
     struct tunnel_identity who;
     char run_id[TUNNEL_RUN_ID_MAX + 1];
-    char name[TUNNEL_NAME_MAX + 1]; /* of its proxy; "" none */
-    uint16_t port;                  /* of its proxy; 0 none */
+    char name[TUNNEL_NAME_MAX + 1];      /* of its proxy; "" none */
+    uint16_t port;                       /* of its proxy; 0 none */
+    char last_name[TUNNEL_NAME_MAX + 1]; /* of the proxy that it had before it had none */
+    uint16_t last_port;                  /* 0: it has one, or never had */
     bool dead;
     unsigned pool;  /* how many work connections it keeps ready */
     unsigned asked; /* for and not come yet */

@@ -106,6 +106,9 @@ void tunnels_free(struct tunnels *ts)
         tunnel_conn_end(CONTAINER_OF(ts->conns.next, struct tunnel_conn, link), "the hub ends");
     }
     log_limit_flush(&ts->refused, ts->hub->log, LOG_LEVEL_WARNING, "tunnel");
+    for (size_t i = 0; i < TUNNEL_PORTS; i++) {
+        free(ts->gone[i]);
+    }
     SSL_CTX_free(ts->tls);
     addresses_free(ts->addresses);
     free(ts);
@@ -133,6 +136,34 @@ void tunnel_describe(const struct tunnel *t, struct tunnel_info *info)
 {
     *info = (struct tunnel_info){
         .name = t->name, .port = t->port, .addr = t->addr, .since = t->since, .kind = t->who.kind};
+}
+
+const char *tunnel_who(const struct tunnel *t, char *buf)
+{
+    _Static_assert((int)TUNNEL_WHO_MAX >= (int)TUNNEL_IDENTITY_TEXT_MAX, "the text has room");
+    return tunnel_identity_text(&t->who, buf);
+}
+
+void tunnels_each(const struct tunnels *ts, void (*fn)(void *arg, const struct tunnel *t),
+                  void *arg)
+{
+    for (struct tunnel_link *l = ts->sessions.next; l != &ts->sessions; l = l->next) {
+        fn(arg, CONTAINER_OF(l, struct tunnel, link));
+    }
+}
+
+const struct tunnel_gone *tunnels_gone(const struct tunnels *ts, uint16_t port)
+{
+    const struct tunnel_gone *gone = port >= TUNNEL_APP_FIRST && port <= TUNNEL_ENGINE_LAST &&
+                                             !ts->ports[port - TUNNEL_APP_FIRST]
+                                         ? ts->gone[port - TUNNEL_APP_FIRST]
+                                         : NULL;
+    return gone && loop_now(&ts->hub->loop) - gone->at < TUNNEL_GONE_MS ? gone : NULL;
+}
+
+bool tunnels_listening(const struct tunnels *ts)
+{
+    return ts->listener || ts->hub->settings.frp_address.kind == LISTEN_OFF;
 }
 
 bool tunnel_serves(const struct tunnel *t, const char *appid)

@@ -45,6 +45,14 @@ struct tunnel_info {
     enum tunnel_kind kind;
 };
 
+enum { TUNNEL_WHO_MAX = 256, TUNNEL_GONE_MS = 24 * 3600 * 1000 };
+
+/* A port that was offered, and is not any more. */
+struct tunnel_gone {
+    uint64_t at; /* loop_now's ms */
+    char name[128 + 1];
+};
+
 /* Where a request came from and what it was addressed to; told to the other end. */
 struct tunnel_origin {
     struct ip_addr src, dst;
@@ -68,6 +76,16 @@ const struct certs *tunnels_certs(const struct tunnels *ts);
 /* The live tunnel that offers the port, or NULL. */
 struct tunnel *tunnels_find(struct tunnels *ts, uint16_t port);
 void tunnel_describe(const struct tunnel *t, struct tunnel_info *info);
+/* What it logged in with, in words, printable; `buf` has TUNNEL_WHO_MAX bytes. */
+const char *tunnel_who(const struct tunnel *t, char *buf);
+/* Calls fn for all sessions, those without a proxy, too, in no order. */
+void tunnels_each(const struct tunnels *ts, void (*fn)(void *arg, const struct tunnel *t),
+                  void *arg);
+/* The last to offer the port, whose session ended; NULL: nobody did, somebody does, or that is longer ago than
+ * TUNNEL_GONE_MS. */
+const struct tunnel_gone *tunnels_gone(const struct tunnels *ts, uint16_t port);
+/* Whether connections are accepted, if there is an address for them. */
+bool tunnels_listening(const struct tunnels *ts);
 /* Whether requests for this ExApp may go through it: not when the token of another one opened it. Ids are
  * compared in any case of letters. */
 bool tunnel_serves(const struct tunnel *t, const char *appid);

@@ -97,6 +97,14 @@ def test_maintenance_is_a_503_page(nc, kind):
     assert ask(nc, kind).status == 200
 
 
+def test_its_page_for_monitoring_needs_no_key_and_tells_of_maintenance(nc):
+    for maintenance in (False, True):
+        nc.maintenance = maintenance
+        reply = fetch(("127.0.0.1", nc.port), f"{nc.prefix}/status.php")
+        answer = json.loads(reply.body)
+        assert (reply.status, answer["installed"], answer["maintenance"]) == (200, True, maintenance)
+
+
 def test_passphrase_alone_is_anonymous_and_bearer_is_its_user(nc):
     cookie = session_cookie("alice", without=("nc_sameSiteCookielax", "nc_sameSiteCookiestrict",
                                               f"oc{nc.instance}"))

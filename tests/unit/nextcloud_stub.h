@@ -50,6 +50,18 @@ struct nextcloud_call *nextcloud_ask_user(struct nextcloud *nc UNUSED, const cha
     return stub_ask(id, done, owner);
 }
 
+struct nextcloud_call *nextcloud_ask_key(struct nextcloud *nc UNUSED, const char *id,
+                                         nextcloud_done *done, void *owner)
+{
+    return stub_ask(id, done, owner);
+}
+
+struct nextcloud_call *nextcloud_ask_status(struct nextcloud *nc UNUSED, nextcloud_done *done,
+                                            void *owner)
+{
+    return stub_ask("", done, owner);
+}
+
 void nextcloud_cancel(struct nextcloud_call *call)
 {
     assert_true(call->open);

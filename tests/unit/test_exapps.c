@@ -473,6 +473,60 @@ static void the_list_is_bounded(void **state)
     assert_int_equal(at_once(f, "a5"), EXAPPS_HERE);
 }
 
+struct seen {
+    unsigned n;
+    char text[256]; /* "id:kind " in the order of kinds */
+};
+
+static void on_each(void *arg, const struct exapps_entry *entry)
+{
+    struct seen *seen = arg;
+    size_t n = strlen(seen->text);
+    assert_int_equal(entry->app == NULL, entry->kind == EXAPPS_KIND_DISABLED);
+    snprintf(seen->text + n, sizeof(seen->text) - n, "%s:%d ", entry->id, entry->kind);
+    seen->n++;
+}
+
+static void assert_seen(struct fixture *f, const char *id, int kind, unsigned total)
+{
+    struct seen seen = {0};
+    char want[80];
+    exapps_each(f->list, on_each, &seen);
+    assert_int_equal(seen.n, total);
+    snprintf(want, sizeof(want), "%s:%d ", id, kind);
+    if (!strstr(seen.text, want)) {
+        fail_msg("%s is not in %s", want, seen.text);
+    }
+}
+
+static void each_app_is_told_with_how_it_came_to_be_known(void **state)
+{
+    struct fixture *f = *state;
+    struct exapp_meta declared = make("declared", "t", 23001, "^/"),
+                      learned = make("learned", "t", 23002, "^/");
+    struct asker a, b;
+    char err[200];
+    assert_int_equal(exapps_declare(f->list, &declared, err, sizeof(err)), 0);
+    assert_seen(f, "declared", EXAPPS_KIND_DECLARED, 1);
+    push(f, "pushed", "t");
+    assert_seen(f, "pushed", EXAPPS_KIND_PUSHED, 2);
+    find(f, &a, "learned", EXAPPS_FOR_CLIENT);
+    find(f, &b, "unknown", EXAPPS_FOR_CLIENT);
+    assert_seen(f, "pushed", EXAPPS_KIND_PUSHED,
+                2); /* those that are asked for are not there yet */
+    stub_answer(0, &(struct nextcloud_answer){.result = NEXTCLOUD_YES, .meta = &learned});
+    stub_answer(1, &(struct nextcloud_answer){.result = NEXTCLOUD_NO});
+    assert_seen(f, "learned", EXAPPS_KIND_LEARNED, 3);
+    assert_int_equal(exapps_delete(f->list, STR("pushed")), EXAPPS_DELETED);
+    assert_seen(f, "pushed", EXAPPS_KIND_DISABLED, 3);
+    push(f, "declared", "t"); /* what AppAPI says of it counts */
+    assert_seen(f, "declared", EXAPPS_KIND_PUSHED, 3);
+    exapp_meta_free(&declared);
+    exapp_meta_free(&learned);
+    done(&a);
+    done(&b);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -498,6 +552,7 @@ int main(void)
         TEST(appapi_gets_a_disabled_app_asked_afresh_each_time),
         TEST(a_delete_counts_for_those_who_wait),
         TEST(the_list_is_bounded),
+        TEST(each_app_is_told_with_how_it_came_to_be_known),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

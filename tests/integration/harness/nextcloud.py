@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""A stand-in for Nextcloud: the two things that the hub asks it, answered as a real one did.
+"""A stand-in for Nextcloud: what the hub asks it, answered as a real one did.
 
 It was built after tests/data/appapi-contract/nextcloud-answers.json; test_nextcloud_standin.py
 compares the two. A test changes what it knows at run time (apps, users, sessions, app passwords,
@@ -42,6 +42,10 @@ META = "exapp-meta"
 INFO = "user-info"
 INSTANCE = "1testinstance"
 ANONYMOUS = {"user_id": "", "access_level": 0}
+# status.php, for monitoring: no key, and no brute force protection.
+STATUS = {"installed": True, "maintenance": False, "needsDbUpgrade": False, "version": "34.0.0.12",
+          "versionstring": "34.0.0", "edition": "", "productname": "Nextcloud",
+          "extendedSupport": False}
 BAD_KEY = {"message": "Harp shared key is not valid"}
 PAGE = (b'<!DOCTYPE html>\n<html class="ng-csp" data-placeholder-focus="false" lang="en" >\n'
         b"<head><title>\n\t\t\tNextcloud\t\t</title></head><body></body></html>\n")
@@ -58,7 +62,8 @@ class Call:
     def __init__(self, connection, request):
         path, _, query = request.target.partition("?")
         match = re.search(r"/index\.php/apps/app_api/harp/(exapp-meta|user-info)\Z", path)
-        self.kind = match.group(1) if match else "other"
+        self.kind = (match.group(1) if match else
+                     "status" if path.endswith("/status.php") else "other")
         self.app = dict(urllib.parse.parse_qsl(query)).get("appId")
         self.path, self.query = path, query
         self.method, self.target = request.method, request.target
@@ -106,7 +111,7 @@ class Nextcloud(RawOrigin):
     app_passwords  token: name; good as Bearer and as the password of Basic
     sessions     (passphrase, session id): name
     tls          an SSLContext: it speaks HTTPS; `host` is then the name in its address
-    maintenance  True: 503 with HTML for everything
+    maintenance  True: 503 with HTML for everything but status.php, which says so
     delay        seconds before each answer, or a function of the call that returns them
     broken       None, a mode, {kind: mode}, or a function of the call that returns a mode:
                  "close"     closes before any byte        "cut"       closes amid the body
@@ -281,6 +286,8 @@ class Nextcloud(RawOrigin):
 
     def _reply(self, call):
         page = "text/html; charset=UTF-8"
+        if call.path == self.prefix + "/status.php":
+            return self._json(call, 200, {**STATUS, "maintenance": bool(self.maintenance)}, 0)
         if not call.path.startswith(self.prefix + "/index.php/") or call.kind == "other":
             return self._write(call, 404, PAGE, page, self._cookies(4))
         if self.maintenance:
