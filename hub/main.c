@@ -183,8 +183,7 @@ int main(int argc, char **argv)
     }
     log_init(&process.log, 2, LOG_LEVEL_WARNING, LOG_FORMAT_TEXT);
     if (options.command && strcmp(options.command->name, "health") == 0) {
-        report.warn =
-            NULL; /* one line is what a health check shows; the hub itself has told these */
+        report.warn = NULL; /* it prints one line, and the hub has told these */
     }
     struct hub_settings *set = &process.hub.settings;
     if (hub_settings_load(set, options.config, environ, &report) < 0) {

@@ -13,6 +13,8 @@
 #include "hub/admin/admin_bans.h"
 #include "hub/admin/admin_engines.h"
 #include "hub/admin/admin_impl.h"
+#include "hub/admin/admin_status.h"
+#include "hub/access/nextcloud_check.h"
 #include "hub/client/answer.h"
 #include "hub/client/control.h"
 #include "hub/hub.h"
@@ -29,6 +31,7 @@ struct admin {
     struct hub *hub;
     struct listener *listener; /* NULL: off */
     struct admin_lws *lws;
+    struct nextcloud_checks *checks;
     struct secret token;
     struct admin_rules rules;
     struct admin_conn conns; /* head of a ring */
@@ -76,8 +79,12 @@ void admin_conn_end(struct admin_conn *c, const char *why)
     }
     log_debug(hub->log, "admin", c->id, "ended: %s", why);
     if (c->engines) {
-        admin_engines_cancel(c->engines);
+        admin_engines_free(c->engines);
         c->engines = NULL;
+    }
+    if (c->status) {
+        admin_status_cancel(c->status);
+        c->status = NULL;
     }
     free(c->made);
     c->made = NULL;
@@ -154,11 +161,17 @@ void admin_conn_answer(struct admin_conn *c, struct admin_answer *a, char **made
         a->body = control_info;
         a->n = strlen(a->body);
         break;
+    case ADMIN_OP_HEALTH:
+        a->status = admin_healthy(hub) ? 200 : 503;
+        a->body = a->status == 200 ? control_heartbeat : "{\"status\": \"stopping\"}";
+        a->n = strlen(a->body);
+        break;
     case ADMIN_OP_BANS:
         *made = admin_bans_json(hub->bans, loop_now(&hub->loop), &a->n);
         a->body = *made;
         break;
     case ADMIN_OP_ENGINES:
+    case ADMIN_OP_STATUS:
         *made = c->made;
         c->made = NULL;
         a->body = *made;
@@ -195,10 +208,19 @@ static void serve(struct admin_conn *c)
     admin_lws_serve(c->admin->lws, c, sock_detach(s));
 }
 
-static void on_engines(void *owner, char *json, size_t n)
+static void on_engines(void *owner)
 {
     struct admin_conn *c = owner;
-    c->engines = NULL; /* it goes when this returns */
+    c->made = admin_engines_json(c->engines, &c->made_len);
+    admin_engines_free(c->engines);
+    c->engines = NULL;
+    serve(c);
+}
+
+static void on_status(void *owner, char *json, size_t n)
+{
+    struct admin_conn *c = owner;
+    c->status = NULL; /* it goes when this returns */
     c->made = json;
     c->made_len = n;
     serve(c);
@@ -234,6 +256,9 @@ static size_t on_data(void *owner, struct stream *s UNUSED, const char *p, size_
         if (v.op == ADMIN_OP_ENGINES) {
             enter(c, ADMIN_ASKING);
             c->engines = admin_engines_start(a->hub, on_engines, c);
+        } else if (v.op == ADMIN_OP_STATUS) {
+            enter(c, ADMIN_ASKING);
+            c->status = admin_status_start(a->hub, a->checks, on_status, c);
         } else {
             serve(c);
         }
@@ -325,6 +350,7 @@ struct admin *admin_start(struct hub *hub, char *err, size_t errlen)
         }
         a->rules.token = &a->token;
     }
+    a->checks = nextcloud_checks_new(hub);
     a->lws = admin_lws_start(&hub->loop, hub->log, err, errlen);
     if (!a->lws) {
         goto fail;
@@ -353,6 +379,7 @@ void admin_free(struct admin *a)
             admin_conn_end(c, "the hub ends");
         }
     }
+    nextcloud_checks_free(a->checks);
     admin_lws_free(a->lws);
     secret_clear(&a->token);
     free(a);

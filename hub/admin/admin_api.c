@@ -9,6 +9,7 @@
 #include "hub/client/answer.h"
 
 #define BANS_PATH "/api/bans/"
+#define HEALTH_PATH "/health"
 
 static void refuse(struct admin_verdict *v, int status, const char *why)
 {
@@ -69,7 +70,15 @@ static bool token_given(const struct http_request *r, const struct secret *token
                           (struct str){found->value.p + scheme.n, found->value.n - scheme.n});
 }
 
-/* false: refused. */
+/* Behind it may stand a query, which means nothing here. */
+static struct str path_of(const struct http_request *r)
+{
+    const char *query = memchr(r->path.p, '?', r->path.n);
+    return (struct str){r->path.p, query ? (size_t)(query - r->path.p) : r->path.n};
+}
+
+/* false: refused. The token is not asked for by who only wants to know whether the hub is well: a container's
+ * health check, from elsewhere, should not need it. */
 static bool may_ask(struct admin_verdict *v, const struct http_request *r,
                     const struct admin_rules *rules)
 {
@@ -79,7 +88,8 @@ static bool may_ask(struct admin_verdict *v, const struct http_request *r,
         refuse(v, 403, "Host must be localhost or an IP address, unless a token is set");
     } else if (!rules->token && rules->check_host && !origin_is_ours(r)) {
         refuse(v, 403, "the page that asks has another origin");
-    } else if (rules->token && !token_given(r, rules->token)) {
+    } else if (rules->token && !token_given(r, rules->token) &&
+               !str_eq(path_of(r), STR(HEALTH_PATH))) {
         refuse(v, 401, "the token of HP_ADMIN_TOKEN is asked for, as Authorization: Bearer TOKEN");
     }
     return v->status == 0;
@@ -115,11 +125,12 @@ static void route(struct admin_verdict *v, const struct http_request *r)
     } reads[] = {
         {{"/heartbeat", 10}, ADMIN_OP_HEARTBEAT},
         {{"/info", 5}, ADMIN_OP_INFO},
+        {{HEALTH_PATH, sizeof(HEALTH_PATH) - 1}, ADMIN_OP_HEALTH},
+        {{"/status", 7}, ADMIN_OP_STATUS},
         {{"/api/bans", 9}, ADMIN_OP_BANS},
         {{"/api/engines", 12}, ADMIN_OP_ENGINES},
     };
-    const char *query = memchr(r->path.p, '?', r->path.n);
-    struct str path = {r->path.p, query ? (size_t)(query - r->path.p) : r->path.n};
+    struct str path = path_of(r);
     for (size_t i = 0; i < ARRAY_LEN(reads); i++) {
         if (str_eq(path, reads[i].path)) {
             v->op = reads[i].op;

@@ -9,6 +9,8 @@
  *
  *     GET    /heartbeat          {"status": "ok"}
  *     GET    /info               as AppAPI gets it, control.h
+ *     GET    /health             {"status": "ok"}; 503: something does not listen (any more). Without the token
+ *     GET    /status             admin_status.h
  *     GET    /api/engines        admin_engines.h
  *     GET    /api/bans           admin_bans.h
  *     DELETE /api/bans/ADDRESS   204; 404: it had no failures; 400: it is no address
@@ -30,8 +32,10 @@ struct admin_rules {
 enum admin_op {
     ADMIN_OP_HEARTBEAT,
     ADMIN_OP_INFO,
+    ADMIN_OP_HEALTH,
     ADMIN_OP_BANS,
     ADMIN_OP_ENGINES, /* others have to be asked first */
+    ADMIN_OP_STATUS,  /* the same */
     ADMIN_OP_LIFT,    /* of `ip` */
 };
 

@@ -5,30 +5,20 @@
 
 #include "common/base/buf.h"
 #include "common/config/values.h"
-#include "common/json/json.h"
+#include "hub/admin/admin_text.h"
 #include "hub/deploy/deploy.h"
 #include "hub/deploy/engine.h"
 #include "hub/hub.h"
 #include "hub/deploy/instance.h"
 #include "hub/client/upstream.h"
 
-enum {
-    ROWS = TUNNEL_ENGINE_LAST - TUNNEL_ENGINE_FIRST + 1,
-    VERSION_MAX = 64,
-    ERROR_MAX = 320,
-};
+enum { ROWS = TUNNEL_ENGINE_LAST - TUNNEL_ENGINE_FIRST + 1 };
 
 struct row {
+    struct admin_engine shown; /* what is told of it */
     struct admin_engines *round;
-    uint16_t port;
-    bool local;
-    struct tunnel_info tunnel; /* not local; its name is in `name` */
-    char name[128 + 1];
     struct engine_call *call;
     uint64_t asked; /* ns */
-    uint64_t took;  /* ns; 0 not known */
-    int64_t containers;
-    char version[VERSION_MAX], error[ERROR_MAX];
 };
 
 struct admin_engines {
@@ -40,7 +30,7 @@ struct admin_engines {
     struct row rows[ROWS];
 };
 
-static void release(struct admin_engines *e)
+void admin_engines_free(struct admin_engines *e)
 {
     for (unsigned i = 0; i < e->n; i++) {
         if (e->rows[i].call) {
@@ -51,75 +41,60 @@ static void release(struct admin_engines *e)
     free(e);
 }
 
-void admin_engines_cancel(struct admin_engines *e)
+/* ---- what is told ---- */
+
+unsigned admin_engines_count(const struct admin_engines *e)
 {
-    release(e);
+    return e->n;
 }
 
-/* ---- JSON ---- */
-
-static void put_text(struct json_out *o, const char *key, const char *text)
+const struct admin_engine *admin_engines_at(const struct admin_engines *e, unsigned i)
 {
-    json_out_key(o, str_of(key));
-    if (*text) {
-        json_out_str(o, str_of(text));
-    } else {
-        json_out_null(o);
-    }
+    return &e->rows[i].shown;
 }
 
-static void put_int(struct json_out *o, const char *key, bool known, int64_t value)
+void admin_engine_write(struct json_out *o, const struct admin_engine *r)
 {
-    json_out_key(o, str_of(key));
-    if (known) {
-        json_out_int(o, value);
-    } else {
-        json_out_null(o);
-    }
+    admin_put_int(o, "port", true, r->port);
+    admin_put_text(o, "name", r->name);
+    admin_put_text(o, "address", r->address);
+    admin_put_int(o, "seconds", !r->local, (int64_t)r->seconds);
+    admin_put_text(o, "version", r->version);
+    admin_put_int(o, "api", r->api != 0, r->api);
+    admin_put_int(o, "milliseconds", r->took != 0, (int64_t)((r->took + 500000) / 1000000));
+    admin_put_int(o, "containers", r->containers >= 0, r->containers);
+    admin_put_text(o, "error", r->error);
 }
 
-static void put_row(struct json_out *o, const struct admin_engines *e, const struct row *r)
+char *admin_engines_json(const struct admin_engines *e, size_t *n)
 {
-    char text[IP_TEXT_MAX];
-    uint64_t now = loop_now(&e->hub->loop);
-    unsigned api = engine_api(e->hub->engines, r->port);
-    json_out_object(o);
-    put_int(o, "port", true, r->port);
-    put_text(o, "name", r->name);
-    put_text(o, "address", r->local ? "local" : ip_format(&r->tunnel.addr, text));
-    put_int(o, "seconds", !r->local, (int64_t)((now - r->tunnel.since) / 1000));
-    put_text(o, "version", r->version);
-    put_int(o, "api", api != 0, api);
-    json_out_key(o, STR("milliseconds"));
-    if (r->took != 0) {
-        json_out_int(o, (int64_t)((r->took + 500000) / 1000000));
-    } else {
-        json_out_null(o);
-    }
-    put_int(o, "containers", r->containers >= 0, r->containers);
-    put_text(o, "error", r->error);
-    json_out_object_end(o);
-}
-
-static void run_over(struct loop_task *task)
-{
-    struct admin_engines *e = CONTAINER_OF(task, struct admin_engines, over);
     struct json_out o;
     size_t cap = 256 + (size_t)e->n * ADMIN_ENGINES_ROW_MAX;
     char *text = xmalloc(cap);
     json_out_init(&o, text, cap);
     json_out_object(&o);
-    put_text(&o, "instance", deploys_instance(e->hub->deploys));
+    admin_put_text(&o, "instance", deploys_instance(e->hub->deploys));
     json_out_key(&o, STR("engines"));
     json_out_array(&o);
     for (unsigned i = 0; i < e->n; i++) {
-        put_row(&o, e, &e->rows[i]);
+        json_out_object(&o);
+        admin_engine_write(&o, &e->rows[i].shown);
+        json_out_object_end(&o);
     }
     json_out_array_end(&o);
     json_out_object_end(&o);
-    ssize_t n = json_out_end(&o);
-    e->done(e->owner, text, n < 0 ? 0 : (size_t)n);
-    release(e);
+    ssize_t written = json_out_end(&o);
+    *n = written < 0 ? 0 : (size_t)written;
+    return text;
+}
+
+static void run_over(struct loop_task *task)
+{
+    struct admin_engines *e = CONTAINER_OF(task, struct admin_engines, over);
+    for (unsigned i = 0; i < e->n; i++) {
+        e->rows[i].shown.api = engine_api(e->hub->engines, e->rows[i].shown.port);
+    }
+    e->done(e->owner);
 }
 
 /* ---- asking ---- */
@@ -135,34 +110,21 @@ static void row_over(struct row *r)
 static void ask(struct row *r, const char *path, engine_done *done)
 {
     struct engine_request q = {
-        .port = r->port, .method = HTTP_GET, .path = path, .timeout = ADMIN_ENGINES_MS};
+        .port = r->shown.port, .method = HTTP_GET, .path = path, .timeout = ADMIN_ENGINES_MS};
     r->asked = uv_hrtime();
     r->call = engine_ask(r->round->hub->engines, &q, done, r);
-}
-
-/* What it is called by goes to a terminal. */
-static void keep_printable(char *to, size_t size, struct str from)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < from.n && n + 1 < size; i++) {
-        to[n++] = (char)(from.p[i] > ' ' && from.p[i] <= '~' ? from.p[i] : '?');
-    }
-    to[n] = '\0';
 }
 
 static void failed(struct row *r, const struct engine_answer *a)
 {
     if (a->status == 0) {
-        snprintf(r->error, sizeof(r->error), "%s: %.280s", hop_name(a->hop), a->why);
+        snprintf(r->shown.error, sizeof(r->shown.error), "%s: %.280s", hop_name(a->hop), a->why);
     } else {
-        char said[ERROR_MAX - 64];
-        snprintf(r->error, sizeof(r->error), "it answered %d%s%s", a->status,
+        char said[ADMIN_ENGINE_ERROR_MAX - 64];
+        snprintf(r->shown.error, sizeof(r->shown.error), "it answered %d%s%s", a->status,
                  engine_refusal(a, said, sizeof(said)) ? ": " : "", said);
     }
-    /* A text in it may have been cut inside a character. */
-    for (char *p = r->error; *p; p++) {
-        *p = *p >= ' ' && *p <= '~' ? *p : '?';
-    }
+    admin_text_words(r->shown.error); /* a character in it may have been cut */
 }
 
 static void containers_listed(void *owner, const struct engine_answer *a)
@@ -174,7 +136,7 @@ static void containers_listed(void *owner, const struct engine_answer *a)
     struct json_doc *doc =
         a->status == 200 ? json_parse(a->body.p, a->body.n, &limits, NULL, 0) : NULL;
     if (json_type(json_root(doc)) == JSON_ARRAY) {
-        r->containers = (int64_t)json_count(json_root(doc));
+        r->shown.containers = (int64_t)json_count(json_root(doc));
     } else {
         failed(r, a);
     }
@@ -193,10 +155,10 @@ static void versioned(void *owner, const struct engine_answer *a)
         row_over(r);
         return;
     }
-    r->took = uv_hrtime() - r->asked;
+    r->shown.took = uv_hrtime() - r->asked;
     struct json_doc *doc = json_parse(a->body.p, a->body.n, NULL, NULL, 0);
     if (json_str(json_get(json_root(doc), "Version"), &version) == 0) {
-        keep_printable(r->version, sizeof(r->version), version);
+        admin_text_visible(r->shown.version, sizeof(r->shown.version), version);
     }
     json_free(doc);
     /* {"label":["harp.instance=..."]} */
@@ -220,14 +182,24 @@ static void awake(void *owner, const struct engine_answer *a)
     }
 }
 
-static void add_row(struct admin_engines *e, uint16_t port, struct tunnel *t)
+static void describe(struct admin_engine *shown, const struct tunnel *t, uint64_t now)
+{
+    struct tunnel_info info;
+    char text[TUNNEL_WHO_MAX];
+    tunnel_describe(t, &info);
+    admin_text_visible(shown->name, sizeof(shown->name), str_of(info.name));
+    ip_format(&info.addr, shown->address);
+    snprintf(shown->login, sizeof(shown->login), "%s", tunnel_who(t, text));
+    shown->seconds = (now - info.since) / 1000;
+}
+
+static void add_row(struct admin_engines *e, uint16_t port, const struct tunnel *t)
 {
     struct row *r = &e->rows[e->n++];
-    *r = (struct row){.round = e, .port = port, .local = !t, .containers = -1};
+    *r = (struct row){.round = e,
+                      .shown = {.port = port, .local = !t, .address = "local", .containers = -1}};
     if (t) {
-        tunnel_describe(t, &r->tunnel);
-        keep_printable(r->name, sizeof(r->name), str_of(r->tunnel.name));
-        r->tunnel.name = NULL;
+        describe(&r->shown, t, loop_now(&e->hub->loop));
     }
     e->left++;
     ask(r, "/_ping", awake);

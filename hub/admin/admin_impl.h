@@ -8,13 +8,16 @@
 #include "hub/admin/admin_api.h"
 
 struct admin;
+struct admin_engines;
 struct admin_lws;
+struct admin_status;
 struct lws;
 
 enum admin_state {
     ADMIN_READING, /* the head is awaited; the connection is `s` */
-    ADMIN_ASKING,  /* what was asked for is being collected (admin_engines.h); `s` is still ours */
-    ADMIN_SERVED,  /* libwebsockets has the descriptor, `wsi` */
+    ADMIN_ASKING, /* what was asked for is being collected (admin_engines.h, admin_status.h); `s` is
+                    * still ours */
+    ADMIN_SERVED, /* libwebsockets has the descriptor, `wsi` */
     ADMIN_CLOSING, /* refused; the client's last bytes are dropped until it closes */
     ADMIN_ENDED,
 };
@@ -29,8 +32,9 @@ struct admin_conn {
     size_t scanned; /* READING: by the parser; CLOSING: bytes dropped */
     uint64_t id;
     struct admin_verdict verdict;
-    struct admin_engines *engines; /* ASKING */
-    char *made;                    /* the body that was collected; of made_len bytes */
+    struct admin_engines *engines; /* ASKING, one of the two */
+    struct admin_status *status;
+    char *made; /* the body that was collected; of made_len bytes */
     size_t made_len;
     struct loop_task release;
 };

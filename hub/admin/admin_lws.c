@@ -17,12 +17,12 @@
 #include "hub/admin/admin_impl.h"
 
 enum {
-    TIMEOUT_S = 15,           /* more than admin.c gives */
-    HEAD_BYTES = 1024,        /* for the head below */
-    SPARE_FDS = 8,            /* the library's own */
-    SEND_BYTES = 1024 * 1024, /* larger than any answer: one write sends it all */
-    TURNS = 64,               /* to close everything; it takes three */
-    LOG_LINES = 5,            /* a minute */
+    TIMEOUT_S = 15,               /* more than admin.c gives */
+    HEAD_BYTES = 1024,            /* for the head below */
+    SPARE_FDS = 8,                /* the library's own */
+    SEND_BYTES = 4 * 1024 * 1024, /* larger than any answer: one write sends it all */
+    TURNS = 64,                   /* to close everything; it takes three */
+    LOG_LINES = 5,                /* a minute */
 };
 
 /* What the library reads of every connection. */

@@ -17,6 +17,16 @@ const struct program_command hub_commands[] = {
          "Lists the Docker engines; or makes the calls of a test deploy on one, with a container "
          "of IMAGE that is removed again; or writes a certificate for a Docker host's tunnel "
          "client to FOLDER."},
+    {.name = "health",
+     .arguments = "",
+     .help = "Asks the hub that runs with these settings whether it is well, for a container's "
+             "health check: one line."},
+    {.name = "status",
+     .arguments = "[--json]",
+     .help =
+         "Tells what listens, Nextcloud, Docker engines, tunnels, ExApps, bans and certificates, "
+         "with a remedy for what is not well. Ends with 1 if something is wrong.",
+     .dashes = true},
 };
 const size_t hub_commands_n = ARRAY_LEN(hub_commands);
 
@@ -112,6 +122,12 @@ static char *token_header(const char *token)
 int command_ask(const struct hub_settings *set, const char *method, const char *path,
                 struct asked *asked, FILE *err)
 {
+    return command_ask_within(set, method, path, COMMAND_ASK_MS, asked, err);
+}
+
+int command_ask_within(const struct hub_settings *set, const char *method, const char *path,
+                       long timeout, struct asked *asked, FILE *err)
+{
     char where[LISTEN_TEXT_MAX], why[COMMAND_WHY_MAX];
     char *line = *set->admin_token ? token_header(set->admin_token) : NULL;
     const char *headers[] = {line, NULL};
@@ -119,7 +135,7 @@ int command_ask(const struct hub_settings *set, const char *method, const char *
                                  .method = method,
                                  .path = path,
                                  .headers = headers,
-                                 .timeout = COMMAND_ASK_MS};
+                                 .timeout = timeout};
     int rc = -1;
     listen_format(&set->admin_address, where);
     if (set->admin_address.kind == LISTEN_OFF) {
@@ -162,7 +178,8 @@ int command_unexpected(const struct asked *asked, FILE *err)
 int command_run(const struct hub_settings *set, const struct program *program,
                 const struct options *o, FILE *out, FILE *err)
 {
-    static command_fn *const run[] = {command_bans, command_engines}; /* as in hub_commands */
+    static command_fn *const run[] = {command_bans, command_engines, command_health,
+                                      command_status}; /* as in hub_commands */
     int code = run[o->command - hub_commands](set, program, o, out, err);
     return fflush(out) == 0 && !ferror(out) ? code : EXIT_CODE_SETTINGS;
 }

@@ -37,6 +37,8 @@ int command_http(const struct command_question *q, struct asked *asked,
 /* Asks the administration interface. -1: told to err. */
 int command_ask(const struct hub_settings *set, const char *method, const char *path,
                 struct asked *asked, FILE *err) MUST_CHECK;
+int command_ask_within(const struct hub_settings *set, const char *method, const char *path,
+                       long timeout, struct asked *asked, FILE *err) MUST_CHECK;
 /* An answer that is none of those expected: told to err. Returns the exit code. */
 int command_unexpected(const struct asked *asked, FILE *err);
 static inline struct str asked_body(const struct asked *asked)
@@ -46,7 +48,7 @@ static inline struct str asked_body(const struct asked *asked)
 
 typedef int command_fn(const struct hub_settings *set, const struct program *program,
                        const struct options *o, FILE *out, FILE *err);
-command_fn command_bans, command_engines;
+command_fn command_bans, command_engines, command_health, command_status;
 /* What command_engines does beside the list. */
 int command_engines_certificate(const struct hub_settings *set, const char *name,
                                 const char *folder, FILE *out, FILE *err);

@@ -63,10 +63,11 @@ def said(client):
 
 def test_status_of_a_client_that_serves(site):
     hub, client = site.tunnelled(site.unix_origin().path)
-    result = ask(client, "health")
-    assert (result.returncode, result.stderr) == (0, "")
-    assert result.stdout == (f"healthy: running at 127.0.0.1:{hub.ports['frp']}, "
-                             "1 of 1 proxies open\n")
+    for spelling in ("health", "--health"):
+        result = ask(client, spelling)
+        assert (result.returncode, result.stderr) == (0, "")
+        assert result.stdout == (f"healthy: running at 127.0.0.1:{hub.ports['frp']}, "
+                                 "1 of 1 proxies open\n")
     assert fetch(hub.http, "/exapps/sample/").status == 200
     one = said(client)
     assert (one["state"], one["last_error"]) == ("running", None)

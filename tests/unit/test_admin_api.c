@@ -51,11 +51,18 @@ static void knows_its_paths(void **state)
         {"HEAD /heartbeat", 0, ADMIN_OP_HEARTBEAT, NULL},
         {"GET /heartbeat?x=/info", 0, ADMIN_OP_HEARTBEAT, NULL},
         {"GET /info", 0, ADMIN_OP_INFO, NULL},
+        {"GET /health", 0, ADMIN_OP_HEALTH, NULL},
+        {"HEAD /health?x", 0, ADMIN_OP_HEALTH, NULL},
+        {"GET /status", 0, ADMIN_OP_STATUS, NULL},
         {"GET /api/bans", 0, ADMIN_OP_BANS, NULL},
         {"DELETE /api/bans/192.0.2.1", 0, ADMIN_OP_LIFT, NULL},
         {"POST /heartbeat", 405, 0, "GET, HEAD"},
         {"DELETE /api/bans", 405, 0, "GET, HEAD"},
         {"OPTIONS /api/bans", 405, 0, "GET, HEAD"},
+        {"POST /health", 405, 0, "GET, HEAD"},
+        {"DELETE /status", 405, 0, "GET, HEAD"},
+        {"GET /health/", 404, 0, NULL},
+        {"GET /%68ealth", 404, 0, NULL},
         {"get /info", 405, 0, "GET, HEAD"},
         {"GET /api/bans/192.0.2.1", 405, 0, "DELETE"},
         {"HEAD /api/bans/192.0.2.1", 405, 0, "DELETE"},
@@ -233,6 +240,23 @@ static void asks_for_the_token(void **state)
     secret_clear(&token);
 }
 
+/* Nothing but that path, and no other rule falls. */
+static void health_is_told_without_the_token(void **state)
+{
+    struct secret token = {.set = false};
+    const struct admin_rules rules = {.check_host = true, .token = &token};
+    (void)state;
+    assert_int_equal(secret_set(&token, STR("right")), 0);
+    check("GET /health HTTP/1.1\r\nHost: hub.example.com\r\n\r\n", &rules, 0);
+    check("GET /health HTTP/1.1\r\n" LOCAL "Authorization: Bearer wrong\r\n\r\n", &rules, 0);
+    check("GET /healthy HTTP/1.1\r\n" LOCAL "\r\n", &rules, 401);
+    check("GET /health/../status HTTP/1.1\r\n" LOCAL "\r\n", &rules, 401);
+    check("GET /status?/health HTTP/1.1\r\n" LOCAL "\r\n", &rules, 401);
+    check("GET /health HTTP/1.1\r\nHost: hub.example.com\r\n\r\n", &tcp, 403);
+    check("GET /health HTTP/1.1\r\n" LOCAL "Content-Length: 1\r\n\r\nx", &rules, 413);
+    secret_clear(&token);
+}
+
 static void takes_no_bodies(void **state)
 {
     (void)state;
@@ -285,6 +309,7 @@ int main(void)
         cmocka_unit_test(without_a_token_host_must_be_localhost_or_an_address),
         cmocka_unit_test(without_a_token_pages_of_other_origins_are_refused),
         cmocka_unit_test(asks_for_the_token),
+        cmocka_unit_test(health_is_told_without_the_token),
         cmocka_unit_test(takes_no_bodies),
         cmocka_unit_test(ignores_upgrades),
         cmocka_unit_test(answers_are_the_last_on_their_connection),

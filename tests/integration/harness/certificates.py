@@ -21,9 +21,9 @@ def certificate_name(container):
     return container[:23] + "-" + hashlib.sha256(container.encode()).hexdigest()[:40]
 
 
-def issue(certs, folder, *names, days=365, issuer=None):
-    """(certificate, key): paths of a new pair with these common names. issuer: None, or the pair
-    that signs it in place of the CA."""
+def issue(certs, folder, *names, days=365, issuer=None, age=datetime.timedelta(hours=1)):
+    """(certificate, key): paths of a new pair with these common names, valid for `days` from now and
+    since `age`. issuer: None, or the pair that signs it in place of the CA."""
     ca_crt, ca_key = issuer or (pathlib.Path(certs) / "frp/ca.crt", pathlib.Path(certs) / "frp/ca.key")
     ca = x509.load_pem_x509_certificate(pathlib.Path(ca_crt).read_bytes())
     signer = serialization.load_pem_private_key(pathlib.Path(ca_key).read_bytes(), None)
@@ -34,7 +34,7 @@ def issue(certs, folder, *names, days=365, issuer=None):
                                      for name in names]))
             .issuer_name(ca.subject).public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(hours=1))
+            .not_valid_before(now - age)
             .not_valid_after(now + datetime.timedelta(days=days))
             .add_extension(x509.BasicConstraints(False, None), True)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), False)
