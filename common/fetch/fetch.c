@@ -20,6 +20,7 @@
 
 #include "common/base/buf.h"
 #include "common/crypto/secret.h"
+#include "common/loop/resolver.h"
 
 enum { USEFUL_MS = 2 }; /* with less time left, asking is no use */
 
@@ -151,7 +152,10 @@ static bool configure(struct fetch *q, long timeout)
            SET(CURLOPT_WRITEFUNCTION, on_body) && SET(CURLOPT_WRITEDATA, (void *)q) &&
            SET(CURLOPT_NOSIGNAL, 1L) &&
            /* Or ending a request would wait for the thread that looks its name up. */
-           SET(CURLOPT_QUICK_EXIT, 1L) && SET(CURLOPT_CONNECTTIMEOUT_MS, connecting) &&
+           SET(CURLOPT_QUICK_EXIT, 1L) &&
+           /* As long as the hub's own look-ups; libcurl's default is a minute. */
+           SET(CURLOPT_DNS_CACHE_TIMEOUT, (long)(RESOLVER_KEEP_MS / 1000)) &&
+           SET(CURLOPT_CONNECTTIMEOUT_MS, connecting) &&
            SET(CURLOPT_TIMEOUT_MS, timeout) && SET(CURLOPT_PROTOCOLS_STR, "http,https") &&
            SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1) &&
            SET(CURLOPT_HTTP09_ALLOWED, 0L) && SET(CURLOPT_FOLLOWLOCATION, 0L) &&

@@ -95,10 +95,11 @@ def hub_environment(folder, certs, ports, settings=()):
 class Hub(Process):
     """harp-hub with its own folder, ports and hub.cfg. `http` is where requests go, `admin` where
     the administration interface is, unless the settings say otherwise; `key` is its shared key.
-    nextcloud: the stand-in that it asks (harness/nextcloud.py)."""
+    nextcloud: the stand-in that it asks (harness/nextcloud.py). launcher: words in front of the program's, of
+    what starts it."""
 
     def __init__(self, folder, certs, apps=(), settings=(), ports=None, extra_config="", log=None,
-                 nextcloud=None):
+                 nextcloud=None, launcher=()):
         folder = pathlib.Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.certs = folder, pathlib.Path(certs)
@@ -113,7 +114,7 @@ class Hub(Process):
         self.key = settings.get("HP_SHARED_KEY", SHARED_KEY)
         self.nextcloud = nextcloud
         self.env = hub_environment(folder, self.certs, self.ports, settings)
-        super().__init__("hub", [*started("harp-hub"), "--config", self.config],
+        super().__init__("hub", [*launcher, *started("harp-hub"), "--config", self.config],
                          log or folder / "hub.log", env=self.env, cwd=folder)
 
     def ready(self, seconds=None):

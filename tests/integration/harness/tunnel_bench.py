@@ -6,7 +6,7 @@ import socket
 
 from .frp_peer import FrpServer
 from .process import Process
-from .programs import SHARED_KEY, TunnelClient, program
+from .programs import SHARED_KEY, TunnelClient, program, started as program_words
 
 FAST = 'reconnect_min = "20ms"; reconnect_max = "160ms";'
 
@@ -84,6 +84,23 @@ def cfg_client(site, frps, extra=FAST, proxies=(("sample", 23005, "unix:/nowhere
     process = Process("tunnel-client", [program("harp-tunnel-client"), "--config", config],
                       folder / "client.log", env={**base, "HP_SHARED_KEY": SHARED_KEY, **dict(env)})
     return last(site, process)
+
+
+def hub_client(site, port, proxies, host="127.0.0.1", certs=None, extra=FAST, launcher=()):
+    """A client of a hub's (at host and port, with the certificates that the hub made), with its own
+    tunnel.cfg. Nothing is waited for."""
+    folder = site._folder("client")
+    folder.mkdir(parents=True)
+    frp = (certs or site.certs) / "frp"
+    rows = ",\n".join(f'{{ name = "{name}"; remote_port = {there}; local = "{local}"; }}'
+                      for name, there, local in proxies)
+    config = folder / "tunnel.cfg"
+    config.write_text(f'server_address = "{host}"; server_port = {port}; shared_key = "{SHARED_KEY}";\n'
+                      f'tls_cert_file = "{frp}/client.crt"; tls_key_file = "{frp}/client.key"; '
+                      f'tls_ca_file = "{frp}/ca.crt";\n{extra}\nproxies = ({rows});\n')
+    return Process("tunnel-client",
+                   [*launcher, *program_words("harp-tunnel-client"), "--config", config],
+                   folder / "client.log")
 
 
 def started(site, mux=True, target=None, **kwargs):
