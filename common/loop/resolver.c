@@ -123,12 +123,15 @@ static void tell(struct question *q, const struct resolved *answer)
     }
 }
 
-/* The system's resolver goes on in its thread, and on_result comes when it ends. */
+/* The system's resolver goes on in its thread, and on_result comes when it ends. A question that still waits
+ * for a thread is taken back: else, with name servers away, they would pile up. */
 static void limit_fire(struct timer *t)
 {
     static const struct resolved late = {.timed_out = true,
                                          .why = "looking the name up took too long"};
-    tell(CONTAINER_OF(t, struct question, limit), &late);
+    struct question *q = CONTAINER_OF(t, struct question, limit);
+    tell(q, &late);
+    uv_cancel((uv_req_t *)&q->req);
 }
 
 static void on_result(uv_getaddrinfo_t *req, int status, struct addrinfo *list)

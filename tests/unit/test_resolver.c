@@ -196,6 +196,32 @@ static void a_look_up_that_hangs_is_given_up(void **state)
     resolver_free(hasty); /* what comes too late is for nobody */
 }
 
+/* Name servers that are away for days: what is asked again and again must not pile up behind the threads
+ * that wait for them, to be worked off one after the other when they are back. */
+static void look_ups_that_were_given_up_do_not_wait_in_line(void **state)
+{
+    enum { ASKED = 12, THREADS = 4 };
+    struct fixture *f = *state;
+    struct resolver *hasty = resolver_new(&f->loop, LIMIT_MS);
+    struct asker a;
+    for (int i = 0; i < ASKED; i++) {
+        assert_non_null(ask_at(hasty, "stuck", &a));
+        while (a.told == 0) {
+            uv_run(&f->loop.uv, UV_RUN_ONCE);
+        }
+    }
+    set_hangs(false);
+    assert_non_null(ask(f, "somewhere", &a));
+    while (a.told == 0) {
+        uv_run(&f->loop.uv, UV_RUN_ONCE);
+    }
+    pthread_mutex_lock(&lock);
+    unsigned reached = questions; /* an assertion that failed would keep the lock */
+    pthread_mutex_unlock(&lock);
+    assert_true(reached <= THREADS + 1);
+    resolver_free(hasty);
+}
+
 struct dialled {
     unsigned told;
     bool timed_out;
@@ -235,6 +261,7 @@ int main(void)
         TEST(who_is_told_may_cancel_another),
         TEST(nobody_is_told_after_all_have_left),
         TEST(a_look_up_that_hangs_is_given_up),
+        TEST(look_ups_that_were_given_up_do_not_wait_in_line),
         TEST(a_dial_to_a_name_that_hangs_ends_by_the_look_ups_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
