@@ -75,11 +75,26 @@ static struct listener *listen_at(struct frontend *f, const struct listen_addr *
     return ls;
 }
 
-/* NULL: no cert.pem, or it can't be used (told). */
-static SSL_CTX *load_certificate(struct hub *hub, bool *there)
+/* Whether cert.pem, or a file that its key may be in (tls_server_public), was changed, came or went. */
+static bool look_at_certificate(struct frontend *f)
 {
+    static const char *const names[FRONTEND_CERT_FILES] = {"cert.pem", "cert.pem.key", "key.pem"};
+    char path[4096];
+    bool changed = false;
+    for (size_t i = 0; i < FRONTEND_CERT_FILES; i++) {
+        snprintf(path, sizeof(path), "%s/%s", f->hub->settings.certs_dir, names[i]);
+        changed |= file_stamp_look(&f->cert[i], path);
+    }
+    return changed;
+}
+
+/* NULL: no cert.pem, or it can't be used (told). */
+static SSL_CTX *load_certificate(struct frontend *f, bool *there)
+{
+    struct hub *hub = f->hub;
     char path[4096];
     struct tls_report report = {0};
+    look_at_certificate(f); /* before it is read: what is changed meanwhile is seen next time */
     snprintf(path, sizeof(path), "%s/cert.pem", hub->settings.certs_dir);
     *there = access(path, F_OK) == 0;
     if (!*there) {
@@ -107,6 +122,15 @@ static unsigned connection_limit(const struct hub *hub)
     return (unsigned)(MIN(usable, (rlim_t)1000000) / 2);
 }
 
+static void watch_fire(struct timer *t)
+{
+    struct frontend *f = CONTAINER_OF(t, struct frontend, watch);
+    if (look_at_certificate(f)) {
+        frontend_reload(f);
+    }
+    timer_set(&f->hub->loop, t, f->hub->settings.certs_check_interval);
+}
+
 struct frontend *frontend_start(struct hub *hub, char *err, size_t errlen)
 {
     const struct hub_settings *set = &hub->settings;
@@ -129,7 +153,7 @@ struct frontend *frontend_start(struct hub *hub, char *err, size_t errlen)
             goto fail;
         }
     }
-    f->tls = load_certificate(hub, &there);
+    f->tls = load_certificate(f, &there);
     if (there && !f->tls) {
         snprintf(err, errlen,
                  "%s/cert.pem can't be used; mend it, or remove it to run without "
@@ -144,24 +168,41 @@ struct frontend *frontend_start(struct hub *hub, char *err, size_t errlen)
             goto fail;
         }
     }
+    f->watch.fire = watch_fire;
+    timer_set(&hub->loop, &f->watch, set->certs_check_interval);
     return f;
 fail:
     frontend_free(f);
     return NULL;
 }
 
+/* HTTPS begins while the hub runs. */
+static void begin_https(struct frontend *f)
+{
+    char err[512];
+    f->https =
+        listen_at(f, &f->https_at, "HP_EXAPPS_HTTPS_ADDRESS", accepted_https, err, sizeof(err));
+    if (!f->https) {
+        log_error(f->hub->log, "frontend", 0, "no HTTPS: %s", err);
+        f->cert[0] = (struct file_stamp){0}; /* as if it came anew: the next look tries again */
+    }
+}
+
 void frontend_reload(struct frontend *f)
 {
     bool there;
-    if (!f->https) {
+    if (f->hub->stopping || f->https_at.kind == LISTEN_OFF) {
         return;
     }
-    SSL_CTX *ctx = load_certificate(f->hub, &there);
+    SSL_CTX *ctx = load_certificate(f, &there);
     if (ctx) {
         SSL_CTX_free(f->tls); /* connections that run keep their own reference */
         f->tls = ctx;
-        log_info(f->hub->log, "frontend", 0, "cert.pem was read again");
-    } else {
+        log_info(f->hub->log, "frontend", 0, "cert.pem was read%s", f->https ? " again" : "");
+        if (!f->https) {
+            begin_https(f);
+        }
+    } else if (f->https) {
         log_warning(f->hub->log, "frontend", 0, "the certificate in use is kept: cert.pem %s",
                     there ? "can't be used" : "is gone");
     }
@@ -194,6 +235,7 @@ void frontend_free(struct frontend *f)
 {
     if (f) {
         frontend_stop(f);
+        timer_remove(&f->hub->loop, &f->watch);
         end_all(&f->clients);
         end_all(&f->upgraded);
         SSL_CTX_free(f->tls);

@@ -29,6 +29,7 @@ struct hub_settings {
     struct listen_addr admin_address;
     char *admin_token; /* secret; may be empty */
     char *certs_dir;
+    uint64_t certs_check_interval;
 
     /* Nextcloud and clients */
     char *shared_key; /* secret; never empty: from shared_key or shared_key_file */

@@ -54,6 +54,8 @@ static const struct setting ROWS[] = {
         "admin_address is neither on the loopback nor a unix socket."),
     TEXT("HP_CERTS_DIR", certs_dir, "/certs", "a folder",
          "Certificates. The hub makes those for tunnels itself, in the folder frp below it."),
+    ROW("HP_CERTS_CHECK_INTERVAL", SETTING_DURATION, certs_check_interval, "1m", MS, HOURS,
+        "How often certs_dir is looked at for certificates that came or were renewed."),
 
     HEADING("Nextcloud and clients"),
     ROW("HP_SHARED_KEY", SETTING_SECRET, shared_key, "", 0, 0,
