@@ -318,12 +318,13 @@ static int check(struct start *s)
         goto out;
     }
     if (ca_until < now) {
-        char date[PEM_DATE_SIZE];
+        char date[PEM_DATE_SIZE], today[PEM_DATE_SIZE];
 
         fail(s,
-             "%s: the CA expired on %s, so no client can connect; move the folder %s away to have "
-             "everything made anew (every tunnel client then needs the new files)",
-             s->c->ca_crt, pem_date(ca_until, date), s->files.dir);
+             "%s: the CA expired on %s, so no client can connect (is the clock right? it says %s); "
+             "move the folder %s away to have everything made anew (every tunnel client then needs "
+             "the new files)",
+             s->c->ca_crt, pem_date(ca_until, date), pem_date(now, today), s->files.dir);
         goto out;
     }
     if (check_pair(s, s->c->server_key, s->c->server_crt, ca.certs, &server_until, &named) < 0 ||

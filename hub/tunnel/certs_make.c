@@ -66,14 +66,15 @@ static int set_serial(X509 *x)
 
 static int set_dates(X509 *x, const X509 *ca, int days)
 {
-    int64_t now = (int64_t)time(NULL), until = now + (int64_t)days * DAY, ca_from, ca_until;
+    int64_t now = (int64_t)time(NULL), from = MIN(now, CERTS_CLOCK_MIN) - CLOCK_SLACK;
+    int64_t until = MAX(now, CERTS_CLOCK_MIN) + (int64_t)days * DAY, ca_until;
 
     if (ca) {
-        if (pem_cert_times(ca, &ca_from, &ca_until) < 0)
+        if (pem_cert_times(ca, &from, &ca_until) < 0)
             return -1;
         until = MIN(until, ca_until);
     }
-    return ASN1_TIME_set(X509_getm_notBefore(x), (time_t)(now - CLOCK_SLACK)) &&
+    return ASN1_TIME_set(X509_getm_notBefore(x), (time_t)from) &&
                    ASN1_TIME_set(X509_getm_notAfter(x), (time_t)until)
                ? 0
                : -1;

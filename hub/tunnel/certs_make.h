@@ -34,10 +34,14 @@ struct certs_issuer {
 
 EVP_PKEY *certs_key_new(char *err, size_t cap) MUST_CHECK;
 
-/* A certificate of `key` for `cn` (also its DNS name, but for a CA), valid from one hour ago, for
- * clocks that run late, until `days` from now but not past the end of its CA. issuer NULL: signed
- * with its own key. cn: 1..CERTS_CN_MAX characters of [A-Za-z0-9_.-], the first a letter or digit.
- */
+/* No clock that shows an earlier time is right: 2026-01-01, as seconds since 1970. */
+#define CERTS_CLOCK_MIN INT64_C(1767225600)
+
+/* A certificate of `key` for `cn` (also its DNS name, but for a CA), until `days` from now but not past the
+ * end of its CA. It is valid for as long as its CA has been, and a CA from CERTS_CLOCK_MIN or now, whichever
+ * is earlier: on a machine without a clock of its own, what was made before the time was known, or after a
+ * wrong one was set, must be good when the time is right. issuer NULL: signed with its own key. cn:
+ * 1..CERTS_CN_MAX characters of [A-Za-z0-9_.-], the first a letter or digit. */
 X509 *certs_make(enum certs_role role, const char *cn, EVP_PKEY *key,
                  const struct certs_issuer *issuer, int days, char *err, size_t cap) MUST_CHECK;
 
