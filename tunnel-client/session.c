@@ -384,8 +384,39 @@ static void on_dialed(void *owner, struct stream *stream, bool timed_out UNUSED,
     enter(s, SESSION_SHAKING, s->set->dial_timeout);
 }
 
+/* Whether a file that the TLS context is made of was changed, came or went. */
+static bool look_at_files(struct session *s)
+{
+    const char *const paths[SESSION_TLS_FILES] = {s->set->tls_cert_file, s->set->tls_key_file,
+                                                  s->set->tls_ca_file};
+    bool changed = false;
+    for (size_t i = 0; i < SESSION_TLS_FILES; i++) {
+        changed |= *paths[i] && file_stamp_look(&s->files[i], paths[i]);
+    }
+    return changed;
+}
+
+/* Renewed certificates, and those of a hub whose own were made anew, count from the next connection on. */
+static void refresh_tls(struct session *s)
+{
+    char err[TLS_TEXT_SIZE];
+    bool off = false;
+    if (!s->tls || !look_at_files(s)) {
+        return;
+    }
+    SSL_CTX *tls = session_tls(s->set, s->log, &off, err, sizeof(err));
+    if (!tls) {
+        log_error(s->log, "session", 0, "the certificates in use are kept: %s", err);
+        return;
+    }
+    SSL_CTX_free(s->tls); /* connections that run have their own reference */
+    s->tls = tls;
+    log_info(s->log, "session", 0, "certificates were read again");
+}
+
 static void dial_server(struct session *s)
 {
+    refresh_tls(s);
     enter(s, SESSION_DIALING, 0);
     s->dial = dial_start(s->loop, s->resolver, s->set->server_address,
                          (uint16_t)s->set->server_port, s->set->dial_timeout, on_dialed, s);
@@ -431,6 +462,7 @@ struct session *session_new(struct loop *l, struct resolver *r, const struct tun
     s->heartbeat.fire = heartbeat_fire;
     s->works.prev = s->works.next = &s->works;
     proxies_set(s, set);
+    look_at_files(s);
     dial_server(s);
     return s;
 }
@@ -483,6 +515,7 @@ void session_reload(struct session *s, const struct tunnel_config *set, SSL_CTX 
         session_lost(s, "the server's settings changed");
     }
     s->set = set;
+    look_at_files(s);
     proxies_set(s, set);
     log_info(s->log, "session", 0, "settings were read again%s",
              keep ? "" : "; connecting to the server anew");

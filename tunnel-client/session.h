@@ -18,6 +18,7 @@
 
 #include <openssl/ssl.h>
 
+#include "common/base/stamp.h"
 #include "common/frp/control.h"
 #include "common/frp/yamux.h"
 #include "common/stream/dial.h"
@@ -41,6 +42,7 @@ enum {
     SESSION_MAX_WORK = 8192,    /* work connections at a time */
     PROXY_RETRY_MS = 30 * 1000, /* after a refusal; frpc waits as long */
     SESSION_RUN_ID_MAX = 64,
+    SESSION_TLS_FILES = 3,
 };
 
 struct session;
@@ -71,6 +73,8 @@ struct session {
     struct resolver *resolver;
     const struct tunnel_config *set;
     SSL_CTX *tls; /* NULL: plain TCP */
+    struct file_stamp
+        files[SESSION_TLS_FILES]; /* what tls is made of; looked at before each connecting */
     enum session_state state;
     struct dial *dial;
     struct stream *transport; /* until yamux or the control stream has it */

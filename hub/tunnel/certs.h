@@ -43,8 +43,9 @@ struct certs {
     bool can_issue; /* the CA's key is there */
 };
 
-/* Makes or checks the folder. days is HP_FRP_CERT_VALIDITY_DAYS, 1..CERTS_DAYS_MAX. Blocks: for
- * the start only. Negative: err says what is wrong and what to do about it. */
+/* Makes or checks the folder. days is HP_FRP_CERT_VALIDITY_DAYS, 1..CERTS_DAYS_MAX. Blocks for some ms, and
+ * for 10 s at most while another process has the folder: for the start, and where the files were changed.
+ * Negative: err says what is wrong and what to do about it. */
 int certs_open(struct certs *c, const char *certs_dir, int days, certs_log_fn *log, void *arg,
                char *err, size_t cap) MUST_CHECK;
 

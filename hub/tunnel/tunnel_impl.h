@@ -4,6 +4,7 @@
 
 #include <openssl/ssl.h>
 
+#include "common/base/stamp.h"
 #include "common/frp/control.h"
 #include "common/frp/yamux.h"
 #include "common/stream/listener.h"
@@ -33,6 +34,8 @@ struct tunnel_link {
     struct tunnel_link *prev, *next;
 };
 
+enum { TUNNEL_TLS_FILES = 3 };
+
 struct tunnels {
     struct hub *hub;
     struct listener *listener;
@@ -49,6 +52,11 @@ struct tunnels {
     tunnels_offered *offered; /* NULL: nobody watches */
     void *offered_owner;
     struct log_limit refused; /* lines about refused proxies */
+    /* With TLS: looking at the certificates again. */
+    struct file_stamp files[TUNNEL_TLS_FILES];
+    struct timer watch;
+    uint64_t checked; /* loop_now of the last time that their dates were checked */
+    int64_t clock;    /* time() less loop_now, in seconds, then */
 };
 
 enum conn_stage {

@@ -1,9 +1,17 @@
+#include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "common/crypto/tls.h"
 #include "hub/tunnel/tunnel_impl.h"
+
+enum {
+    DATES_MS = 24 * 3600 * 1000, /* between two looks at the dates of certificates */
+    CLOCK_MOVED = 3600, /* seconds by which the clock was set, so that dates are looked at */
+};
 
 static void certs_log(void *arg, enum certs_level level, const char *text)
 {
@@ -12,20 +20,78 @@ static void certs_log(void *arg, enum certs_level level, const char *text)
            text);
 }
 
-static SSL_CTX *tunnel_tls(struct hub *hub, struct certs *certs, char *err, size_t errlen)
+/* Whether one of the files that the TLS context is made of was changed, came or went. */
+static bool look_at_files(struct tunnels *ts)
 {
+    const char *const paths[TUNNEL_TLS_FILES] = {ts->certs.server_crt, ts->certs.server_key,
+                                                 ts->certs.ca_crt};
+    bool changed = false;
+    for (size_t i = 0; i < TUNNEL_TLS_FILES; i++) {
+        changed |= file_stamp_look(&ts->files[i], paths[i]);
+    }
+    return changed;
+}
+
+static int64_t clock_of(const struct tunnels *ts)
+{
+    return (int64_t)time(NULL) - (int64_t)(loop_now(&ts->hub->loop) / 1000);
+}
+
+/* Makes or checks the folder, and renews what is about to end. */
+static SSL_CTX *tunnel_tls(struct tunnels *ts, char *err, size_t errlen)
+{
+    struct hub *hub = ts->hub;
+    struct certs certs;
     struct tls_report report = {0};
-    if (certs_open(certs, hub->settings.certs_dir, (int)hub->settings.frp_cert_validity_days,
+    ts->checked = loop_now(&hub->loop);
+    ts->clock = clock_of(ts);
+    if (certs_open(&certs, hub->settings.certs_dir, (int)hub->settings.frp_cert_validity_days,
                    certs_log, hub, err, errlen) < 0) {
         return NULL;
     }
-    SSL_CTX *ctx = tls_server_tunnel(certs->server_crt, certs->server_key, certs->ca_crt, &report);
+    ts->certs = certs;
+    look_at_files(ts); /* before they are read: what is changed meanwhile is seen next time */
+    SSL_CTX *ctx = tls_server_tunnel(certs.server_crt, certs.server_key, certs.ca_crt, &report);
     if (!ctx) {
         snprintf(err, errlen, "%s", report.error);
     } else if (report.warning[0]) {
         log_warning(hub->log, "tunnel", 0, "%s", report.warning);
     }
     return ctx;
+}
+
+/* Sessions that run keep what they have. A folder without a CA is one whose volume is away: nothing is made
+ * in its place. */
+static void read_again(struct tunnels *ts, bool changed)
+{
+    char err[MAX(CERTS_TEXT_SIZE, TLS_TEXT_SIZE)];
+    SSL_CTX *ctx = NULL;
+    if (access(ts->certs.ca_crt, F_OK) == 0) {
+        ctx = tunnel_tls(ts, err, sizeof(err));
+    } else {
+        snprintf(err, sizeof(err), "%s: %s", ts->certs.ca_crt, strerror(errno));
+    }
+    if (!ctx) {
+        log_error(ts->hub->log, "certs", 0, "the tunnels' certificates in use are kept: %s", err);
+        return;
+    }
+    SSL_CTX_free(ts->tls);
+    ts->tls = ctx;
+    if (changed) {
+        log_info(ts->hub->log, "certs", 0, "the tunnels' certificates were read again");
+    }
+}
+
+static void watch_fire(struct timer *t)
+{
+    struct tunnels *ts = CONTAINER_OF(t, struct tunnels, watch);
+    int64_t moved = clock_of(ts) - ts->clock;
+    bool changed = look_at_files(ts);
+    if (changed || loop_now(&ts->hub->loop) - ts->checked >= DATES_MS || moved > CLOCK_MOVED ||
+        moved < -CLOCK_MOVED) {
+        read_again(ts, changed);
+    }
+    timer_set(&ts->hub->loop, t, ts->hub->settings.certs_check_interval);
 }
 
 static struct listener *open_listener(struct tunnels *ts, char *err, size_t errlen)
@@ -67,10 +133,12 @@ struct tunnels *tunnels_start(struct hub *hub, char *err, size_t errlen)
                         "HP_FRP_ACCEPT_SHARED_KEY=none refuses the shared key");
         }
     } else {
-        ts->tls = tunnel_tls(hub, &ts->certs, err, errlen);
+        ts->tls = tunnel_tls(ts, err, errlen);
         if (!ts->tls) {
             goto fail;
         }
+        ts->watch.fire = watch_fire;
+        timer_set(&hub->loop, &ts->watch, hub->settings.certs_check_interval);
     }
     if (hub->settings.frp_address.kind != LISTEN_OFF) {
         ts->listener = open_listener(ts, err, errlen);
@@ -99,6 +167,7 @@ void tunnels_free(struct tunnels *ts)
         return;
     }
     tunnels_stop_accepting(ts);
+    timer_remove(&ts->hub->loop, &ts->watch);
     while (ts->sessions.next != &ts->sessions) {
         tunnel_end(CONTAINER_OF(ts->sessions.next, struct tunnel, link), "the hub ends");
     }

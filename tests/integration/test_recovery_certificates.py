@@ -1,15 +1,14 @@
 """Certificates that come late, are renewed, or break while the programs run: nobody sends a signal."""
 import shutil
 import socket
-import ssl
+import subprocess
 
 import pytest
 
-from harness import RawClient, app, fetch, response
+from harness import RawClient, app, response
 from harness.authority import Authority, der_of
 from harness.engine_calls import FAR_PORT
 from harness.fake_engine import FakeEngine
-from harness.programs import free_port
 from harness.tunnel_bench import hub_client, last
 
 LOOKS = {"HP_CERTS_CHECK_INTERVAL": "20ms", "HP_LOG_LEVEL": "info"}
@@ -68,3 +67,54 @@ def test_https_port_that_is_taken_is_tried_again(site, authority, tmp_path):
     hub.wait_line("listening at", "HP_EXAPPS_HTTPS_ADDRESS")
     with RawClient(hub.https, authority.context(), "localhost") as client:
         assert client.ask("/").status == 404
+
+
+# ---- tunnels ----
+
+def tunnel(site, hub, certs):
+    """A client of that hub with a folder's certificates, for an engine that runs."""
+    engine = site.add(FakeEngine(site.socket_path()))
+    return last(site, hub_client(site, hub.ports["frp"], [("engine-1", FAR_PORT, f"unix:{engine.path}")],
+                                 certs=certs))
+
+
+def test_hub_takes_certificates_that_are_put_into_its_folder(site, tmp_path):
+    """A volume that is mounted after the start, or a folder that is brought back: clients have its CA."""
+    known = site.hub(app(), certs=tmp_path / "known", settings=LOOKS)
+    hub = site.hub(app(), certs=tmp_path / "late", settings=LOOKS)
+    client = tunnel(site, hub, known.certs)
+    client.wait_line("could not log in")
+    own = hub.certs / "frp"
+    own.rename(hub.certs / "away")
+    hub.wait_line("the tunnels' certificates in use are kept", "ca.crt: No such file")
+    assert not own.exists()  # none are made anew in the place of a volume
+    shutil.copytree(known.certs / "frp", own)
+    hub.wait_line("the tunnels' certificates were read again")
+    client.wait_line("proxy engine-1 ready")
+
+
+def test_hub_renews_its_certificate_while_it_runs(site, tmp_path):
+    hub = site.hub(app(), certs=tmp_path, settings=LOOKS)
+    frp = tmp_path / "frp"
+    subject, extra = "/CN=harp.nc", "subjectAltName=DNS:harp.nc\nextendedKeyUsage=serverAuth\n"
+    (tmp_path / "extensions").write_text(extra)
+    for command in (f"req -new -key {frp}/server.key -subj {subject} -out {tmp_path}/request",
+                    f"x509 -req -in {tmp_path}/request -CA {frp}/ca.crt -CAkey {frp}/ca.key -days 5 "
+                    f"-extfile {tmp_path}/extensions -out {tmp_path}/short.crt"):
+        subprocess.run(["openssl", *command.split()], check=True, capture_output=True)
+    put(tmp_path / "short.crt", frp / "server.crt")
+    hub.wait_line("server.crt: renewed with its key for 5000 days")
+    tunnel(site, hub, tmp_path).wait_line("proxy engine-1 ready")
+
+
+def test_client_takes_certificates_that_were_replaced_when_it_connects_again(site, tmp_path):
+    old = site.hub(app(), certs=tmp_path / "old")
+    hub = site.hub(app(), certs=tmp_path / "new")
+    client = tunnel(site, hub, old.certs)
+    client.wait_line("could not log in")
+    frp = old.certs / "frp"
+    (frp / "ca.crt").write_text("half of a file")
+    client.wait_line("the certificates in use are kept", "ca.crt")
+    for name in ("ca.crt", "client.crt", "client.key"):
+        put(hub.certs / "frp" / name, frp / name)
+    client.wait_line("proxy engine-1 ready")
