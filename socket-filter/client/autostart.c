@@ -24,7 +24,8 @@ struct autostart {
     const struct docker_policy *policy;
     struct engine_wait *wait;
     struct call *call;
-    struct timer limit;
+    struct timer limit, again;
+    uint64_t pause; /* ms to the next try */
     bool listed;
     size_t n, at, started;
     struct container found[AUTOSTART_MAX];
@@ -91,10 +92,19 @@ static void take_list(struct autostart *a, struct str body)
 
 static void failed(struct autostart *a, const char *why)
 {
-    log_warning(a->f->log, "autostart", 0, "%s: %s",
-                a->listed ? a->found[a->at].name : "containers that have ended", why);
-    a->at += a->listed;
-    next(a);
+    if (a->listed) {
+        log_warning(a->f->log, "autostart", 0, "%s: %s", a->found[a->at].name, why);
+        a->at++;
+        next(a);
+        return;
+    }
+    /* After a boot the engine may come later than this program. */
+    log_warning(a->f->log, "autostart", 0,
+                "containers that have ended can't be listed: %s; asked again in %llu s", why,
+                (unsigned long long)(a->pause / 1000));
+    timer_clear(&a->limit);
+    timer_set(&a->f->loop, &a->again, a->pause);
+    a->pause = MIN(2 * a->pause, AUTOSTART_PAUSE_MAX_MS);
 }
 
 static void stop_asking(struct autostart *a)
@@ -165,13 +175,20 @@ static void ask(struct autostart *a)
     a->wait = engine_connect(a->f->engine, connected, a);
 }
 
-/* The list could not be had: that is all. */
+static void ask_again(struct timer *t)
+{
+    struct autostart *a = CONTAINER_OF(t, struct autostart, again);
+    if (!a->f->stopping) {
+        ask(a);
+    }
+}
+
 static void next(struct autostart *a)
 {
     timer_clear(&a->limit);
-    if (!a->f->stopping && a->listed && a->at < a->n) {
+    if (!a->f->stopping && a->at < a->n) {
         ask(a);
-    } else if (a->listed) {
+    } else {
         log_info(a->f->log, "autostart", 0, "%zu of %zu containers that had ended were started",
                  a->started, a->n);
     }
@@ -183,6 +200,8 @@ struct autostart *autostart_begin(struct filter *f, const struct docker_policy *
     a->f = f;
     a->policy = policy;
     a->limit.fire = timed_out;
+    a->again.fire = ask_again;
+    a->pause = AUTOSTART_PAUSE_MS;
     ask(a);
     return a;
 }
@@ -192,6 +211,7 @@ void autostart_free(struct autostart *a)
     if (a) {
         stop_asking(a);
         timer_remove(&a->f->loop, &a->limit);
+        timer_remove(&a->f->loop, &a->again);
         free(a);
     }
 }
