@@ -20,6 +20,7 @@ struct frontend {
     struct client clients;  /* head of the ring */
     struct client upgraded; /* head of the ring of relays */
     unsigned count;         /* both rings */
+    struct timer watch;     /* of certificates */
 };
 
 /* ---- clients ---- */
@@ -200,6 +201,67 @@ static const struct listening *same_tls(const struct frontend *fe, size_t n,
     return NULL;
 }
 
+/* Whether a file of the listener's was changed, came or went. */
+static bool look_at_files(struct listening *at)
+{
+    const char *const paths[LISTENING_FILES] = {at->set->certificate, at->set->key,
+                                                at->set->client_ca};
+    bool changed = false;
+    for (size_t i = 0; i < LISTENING_FILES; i++) {
+        changed |= *paths[i] && file_stamp_look(&at->files[i], paths[i]);
+    }
+    return changed;
+}
+
+static void read_again(struct frontend *fe, struct listening *at)
+{
+    char err[TLS_TEXT_SIZE + LISTEN_TEXT_MAX + 32];
+    const struct listening *same = same_tls(fe, (size_t)(at - fe->all), at->set);
+    SSL_CTX *ctx = same ? same->tls : load_tls(fe->f, at->set, err, sizeof(err));
+    if (!ctx) {
+        log_error(fe->f->log, "listener", 0, "the certificate in use is kept: %s", err);
+        return;
+    }
+    if (!same) {
+        log_info(fe->f->log, "listener", 0, "%s: the certificate was read again", at->set->text);
+    }
+    if (ctx != at->tls && (!same || SSL_CTX_up_ref(ctx) == 1)) {
+        SSL_CTX_free(at->tls); /* connections that run keep their own reference */
+        at->tls = ctx;
+    }
+}
+
+void frontend_reload(struct frontend *fe)
+{
+    for (size_t i = 0; i < fe->n; i++) {
+        if (fe->all[i].tls) {
+            look_at_files(&fe->all[i]); /* before they are read */
+            read_again(fe, &fe->all[i]);
+        }
+    }
+}
+
+static void watch_fire(struct timer *t)
+{
+    struct frontend *fe = CONTAINER_OF(t, struct frontend, watch);
+    for (size_t i = 0; i < fe->n; i++) {
+        if (fe->all[i].tls && look_at_files(&fe->all[i])) {
+            read_again(fe, &fe->all[i]);
+        }
+    }
+    timer_set(&fe->f->loop, t, fe->f->settings.certificate_check_interval);
+}
+
+static void watch_files(struct frontend *fe)
+{
+    bool any = false;
+    for (size_t i = 0; i < fe->n; i++) {
+        any |= fe->all[i].tls != NULL;
+    }
+    fe->watch.fire = watch_fire;
+    timer_set(&fe->f->loop, &fe->watch, any ? fe->f->settings.certificate_check_interval : 0);
+}
+
 static int group_of(const char *name, gid_t *gid, char *err, size_t errlen)
 {
     int64_t number;
@@ -359,6 +421,7 @@ static int open_one(struct listening *at, const struct handed *h, char *err, siz
     }
     if (*set->certificate) {
         const struct listening *same = same_tls(fe, (size_t)(at - fe->all), set);
+        look_at_files(at); /* before they are read */
         at->tls =
             same && SSL_CTX_up_ref(same->tls) == 1 ? same->tls : load_tls(at->f, set, err, errlen);
         if (!at->tls) {
@@ -420,36 +483,12 @@ struct frontend *frontend_start(struct filter *f, struct service_socket *sockets
             close(sockets[i].fd);
         }
     }
+    watch_files(fe);
     return fe;
 fail:
     f->frontend = NULL;
     frontend_free(fe);
     return NULL;
-}
-
-void frontend_reload(struct frontend *fe)
-{
-    char err[TLS_TEXT_SIZE + LISTEN_TEXT_MAX + 32];
-    for (size_t i = 0; i < fe->n; i++) {
-        struct listening *at = &fe->all[i];
-        if (!at->tls) {
-            continue;
-        }
-        const struct listening *same = same_tls(fe, i, at->set);
-        SSL_CTX *ctx = same ? same->tls : load_tls(fe->f, at->set, err, sizeof(err));
-        if (!ctx) {
-            log_error(fe->f->log, "listener", 0, "the certificate in use is kept: %s", err);
-            continue;
-        }
-        if (!same) {
-            log_info(fe->f->log, "listener", 0, "%s: the certificate was read again",
-                     at->set->text);
-        }
-        if (ctx != at->tls && (!same || SSL_CTX_up_ref(ctx) == 1)) {
-            SSL_CTX_free(at->tls); /* connections that run keep their own reference */
-            at->tls = ctx;
-        }
-    }
 }
 
 void frontend_stop(struct frontend *fe)
@@ -477,6 +516,7 @@ void frontend_free(struct frontend *fe)
 {
     if (fe) {
         frontend_stop(fe);
+        timer_remove(&fe->f->loop, &fe->watch);
         end_all(&fe->clients);
         end_all(&fe->upgraded);
         for (size_t i = 0; i < fe->n; i++) {

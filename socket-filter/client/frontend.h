@@ -8,6 +8,7 @@
 
 #include <openssl/ssl.h>
 
+#include "common/base/stamp.h"
 #include "common/crypto/secret.h"
 #include "common/stream/listener.h"
 #include "socket-filter/settings/settings.h"
@@ -16,13 +17,16 @@
 struct client;
 struct filter;
 
+enum { LISTENING_FILES = 3 };
+
 /* One listener. */
 struct listening {
     struct filter *f;
     const struct filter_listener *set; /* NULL: the administrator's socket */
     struct listener *listener;
     SSL_CTX *tls;
-    struct secret credentials; /* "user:password" */
+    struct file_stamp files[LISTENING_FILES]; /* what tls is made of, as last read */
+    struct secret credentials;                /* "user:password" */
 };
 
 struct frontend;
@@ -30,7 +34,8 @@ struct frontend;
 /* Opens all listeners, taking those a service manager has opened from `sockets`. NULL: err says why. */
 struct frontend *frontend_start(struct filter *f, struct service_socket *sockets, size_t nsockets,
                                 char *err, size_t errlen) MUST_CHECK;
-/* Reads certificates again; keeps the old ones, and says so, where the new ones can't be used. */
+/* Reads certificates again; keeps the old ones, and says so, where the new ones can't be used. Done by itself,
+ * too, once a file was changed. */
 void frontend_reload(struct frontend *fe);
 /* Accepts nothing more; idle clients end, running exchanges finish. */
 void frontend_stop(struct frontend *fe);

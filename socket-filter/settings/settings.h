@@ -67,7 +67,7 @@ struct filter_settings {
     uint64_t body_max, archive_max, answer_max;
     int64_t max_connections, max_execs;
     int64_t ban_count;
-    uint64_t ban_window;
+    uint64_t ban_window, certificate_check_interval;
     int audit; /* enum filter_audit */
     char *audit_folder;
     uint64_t audit_segment_size;

@@ -75,6 +75,8 @@ static const struct setting rows[] = {
         "For the next bytes of logs, events, pulls and commands. 0: none, as nothing may happen "
         "for "
         "days; a client that is gone is noticed."),
+    ROW("HP_FILTER_CERTIFICATE_CHECK_INTERVAL", SETTING_DURATION, certificate_check_interval, "1m",
+        1, HOURS, "How often listeners' certificates are looked at, to take renewed ones."),
     ROW("HP_FILTER_SHUTDOWN_TIMEOUT", SETTING_TIMEOUT, shutdown_timeout, "10s", 0, HOURS,
         "For running calls to finish when the program is told to end."),
 
