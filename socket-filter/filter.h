@@ -33,6 +33,8 @@ struct filter {
     struct bind_host bind_host; /* what mounts are judged by */
     struct metrics metrics;
     bool stopping;
+    bool
+        lost; /* the engine's socket is out of reach for good: this process ends, and another may do better */
 
     struct http_request request;
     struct http_response response;

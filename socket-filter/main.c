@@ -1,15 +1,18 @@
 /* main.c - starts the socket filter, and ends it.
  *
+ * Where it is to become a user that keeps the group of the engine's socket, it waits for that socket.
  * Everything that needs rights is opened first: sockets, certificates. Then rights are given up for good
  * (system/sandbox.h), then the audit's folder is opened with those that are left, then clients are served.
  * SIGTERM, SIGINT: accept nothing more, let running calls finish (shutdown_timeout at most), exit 0. A second
  * one ends at once. SIGHUP: read certificates again.
  */
+#include <errno.h>
 #include <libgen.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/base/buf.h"
@@ -24,11 +27,15 @@
 #include "socket-filter/policy/host_path.h"
 #include "socket-filter/system/sandbox.h"
 
+enum { AWAIT_MS = 100 };
+
 struct process {
     struct filter filter;
     struct log log;
     struct life life;
     struct autostart *autostart; /* NULL: not asked for */
+    struct timer await;          /* for the engine's socket */
+    bool engine_seen;
     struct service_socket sockets[SERVICE_MAX];
     size_t nsockets;
 };
@@ -41,14 +48,17 @@ static uint64_t stop(void *owner)
 {
     struct filter *f = &((struct process *)owner)->filter;
     f->stopping = true;
-    frontend_stop(f->frontend);
+    if (f->frontend) { /* else it waits for the engine */
+        frontend_stop(f->frontend);
+    }
     return f->settings.shutdown_timeout;
 }
 
 /* Upgraded connections have no end of their own: they are not waited for. */
 static bool idle(void *owner)
 {
-    return !frontend_busy(((struct process *)owner)->filter.frontend);
+    const struct frontend *fe = ((struct process *)owner)->filter.frontend;
+    return !fe || !frontend_busy(fe);
 }
 
 static unsigned left(void *owner)
@@ -58,7 +68,10 @@ static unsigned left(void *owner)
 
 static void reload(void *owner)
 {
-    frontend_reload(((struct process *)owner)->filter.frontend);
+    struct frontend *fe = ((struct process *)owner)->filter.frontend;
+    if (fe) {
+        frontend_reload(fe);
+    }
 }
 
 static const struct life_events life_events = {
@@ -208,6 +221,42 @@ static int give_up_rights(struct process *p, char *err, size_t errlen)
     return rc;
 }
 
+static bool engine_is_there(const struct process *p)
+{
+    struct stat st;
+    return stat(p->filter.settings.docker.path, &st) == 0 || (errno != ENOENT && errno != ENOTDIR);
+}
+
+static void look_for_engine(struct timer *t)
+{
+    struct process *p = CONTAINER_OF(t, struct process, await);
+    if (p->engine_seen) {
+        loop_stop(&p->filter.loop);
+        return;
+    }
+    p->engine_seen = engine_is_there(p); /* and once more: it may have its group to get */
+    service_notify("EXTEND_TIMEOUT_USEC=10000000"); /* no start takes so long without being told */
+    timer_set(&p->filter.loop, t, AWAIT_MS);
+}
+
+/* The group of the engine's socket can't be had later. Until it is known nothing listens: no client's byte
+ * is read with root's rights. False: told to end meanwhile. */
+static bool await_engine(struct process *p)
+{
+    const struct filter_settings *set = &p->filter.settings;
+    if (!set->sandbox || !*set->user || geteuid() != 0 || engine_is_there(p)) {
+        return true;
+    }
+    log_warning(&p->log, "filter", 0,
+                "waits for the engine's socket %s, whose group user '%s' is to keep",
+                set->docker.path, set->user);
+    p->await.fire = look_for_engine;
+    timer_set(&p->filter.loop, &p->await, AWAIT_MS);
+    loop_run(&p->filter.loop);
+    timer_remove(&p->filter.loop, &p->await);
+    return !p->filter.stopping;
+}
+
 static bool any_listener(const struct filter_settings *set, bool exapps)
 {
     for (size_t i = 0; i < set->nlisteners; i++) {
@@ -281,7 +330,9 @@ static int serve(struct process *p)
         return code;
     }
     life_begin(&p->life, &f->loop, "filter", &life_events, p);
-    if (start(p, err, sizeof(err)) < 0) {
+    if (!await_engine(p)) {
+        code = EXIT_CODE_OK;
+    } else if (start(p, err, sizeof(err)) < 0) {
         log_error(&p->log, "filter", 0, "%s", err);
     } else {
         life_ready(&p->life, HARP_VERSION);
@@ -292,7 +343,7 @@ static int serve(struct process *p)
         }
         loop_run(&f->loop);
         log_info(&p->log, "filter", 0, "stopped");
-        code = EXIT_CODE_OK;
+        code = f->lost ? EXIT_CODE_SETTINGS : EXIT_CODE_OK;
     }
     clean_up(p);
     return code;

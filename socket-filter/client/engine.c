@@ -2,12 +2,17 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "common/stream/dial.h"
 #include "common/stream/sock.h"
 #include "socket-filter/filter.h"
 
-enum { LEFT_MAX = 64 }; /* connections left to the engine; more are closed */
+enum {
+    LEFT_MAX = 64,   /* connections left to the engine; more are closed */
+    DOUBT_MS = 1000, /* an engine makes its socket first, and gives it its group afterwards */
+};
 
 /* A place for a connection without a client. */
 struct kept {
@@ -20,6 +25,8 @@ struct engine {
     struct filter *f;
     struct kept idle[ENGINE_IDLE_MAX], left[LEFT_MAX];
     struct timer expire;
+    struct timer doubt; /* runs while the socket seems to be out of reach for good */
+    bool worked;        /* there was a connection */
 };
 
 struct engine_wait {
@@ -145,16 +152,67 @@ void engine_leave(struct engine *e, struct stream *s)
     }
 }
 
+/* ---- a socket that will not come back ---- */
+
+/* Why no later attempt of this process can succeed; NULL: one may. */
+static const char *hopeless(const struct engine *e)
+{
+    struct stat st;
+    const char *path = e->f->settings.docker.path;
+    if (stat(path, &st) != 0) {
+        return NULL; /* the engine is off */
+    }
+    if (st.st_nlink == 0) { /* only a mount keeps the name of a file that is gone */
+        return "the file that is mounted here was made anew where it comes from, and the mount "
+               "stays with the "
+               "old one: mount the folder that it is in";
+    }
+    if (e->worked && access(path, W_OK) != 0 && errno == EACCES) {
+        return "Permission denied: its group or mode was changed, and this program has no other "
+               "group any "
+               "more";
+    }
+    return NULL;
+}
+
+static void doubt_fire(struct timer *t)
+{
+    struct engine *e = CONTAINER_OF(t, struct engine, doubt);
+    struct filter *f = e->f;
+    const char *why = hopeless(e);
+    if (!why) {
+        log_info(f->log, "engine", 0, "%s can be reached again", f->settings.docker.path);
+        return;
+    }
+    log_error(f->log, "engine", 0, "%s: %s; this program ends, to be started again",
+              f->settings.docker.path, why);
+    f->lost = true;
+    loop_stop(&f->loop);
+}
+
+static void doubt(struct engine *e)
+{
+    const char *why = e->doubt.due == 0 ? hopeless(e) : NULL;
+    if (why) {
+        log_warning(e->f->log, "engine", 0, "%s: %s", e->f->settings.docker.path, why);
+        timer_set(&e->f->loop, &e->doubt, DOUBT_MS);
+    }
+}
+
 /* ---- new ones ---- */
 
 static void connected(void *owner, struct stream *s, bool timed_out, const char *why)
 {
     struct engine_wait *w = owner;
-    struct filter *f = w->engine->f;
+    struct engine *e = w->engine;
     engine_done *done = w->done;
     void *who = w->owner;
     free(w);
-    f->metrics.engine_connections += s != NULL; /* who asked counts failures */
+    e->f->metrics.engine_connections += s != NULL; /* who asked counts failures */
+    e->worked |= s != NULL;
+    if (!s) {
+        doubt(e);
+    }
     done(who, s, timed_out, why);
 }
 
@@ -180,6 +238,7 @@ struct engine *engine_new(struct filter *f)
     struct engine *e = xcalloc(1, sizeof(*e));
     e->f = f;
     e->expire.fire = expire_fire;
+    e->doubt.fire = doubt_fire;
     return e;
 }
 
@@ -199,5 +258,6 @@ void engine_free(struct engine *e)
         }
     }
     timer_remove(&e->f->loop, &e->expire);
+    timer_remove(&e->f->loop, &e->doubt);
     free(e);
 }

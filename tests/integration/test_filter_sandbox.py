@@ -140,8 +140,7 @@ REFUSED = {
     "unknown user": ({"user": "no-such-user"}, "can't become user 'no-such-user': there is none of that name"),
     "root again": ({"user": "root"}, "can't become user 'root' to have fewer rights: that is root"),
     "user without a sandbox": ({"user": UID, "sandbox": "false"}, "user is set, but sandbox is false"),
-    "no engine yet": ({"user": UID, "docker": "unix:/no/such.sock"},
-                      "can't look at the engine's socket /no/such.sock.*start the engine first"),
+    "no socket": ({"user": UID, "docker": "unix:/etc/passwd"}, "/etc/passwd is no socket; name that of the engine"),
     "audit folder of another": ({"user": UID, "audit": "on", "audit_folder": "/"}, "this program's user must own the folder"),
     "no audit folder": ({"audit": "on", "audit_folder": "/no/such"}, "the audit folder /no/such can't be opened"),
 }
