@@ -112,11 +112,14 @@ void proxies_on_resp(struct session *s, const struct frp_new_proxy_resp *m)
             p->state = PROXY_REFUSED;
             snprintf(p->seen.last_error, sizeof(p->seen.last_error), "refused: %.*s",
                      (int)MIN(m->error.n, 200), m->error.p);
-            log_warning(s->log, "session", 0, "proxy %s refused: %.*s; next try in %d s",
-                        p->set->name, (int)MIN(m->error.n, 200), m->error.p, PROXY_RETRY_MS / 1000);
-            timer_set(s->loop, &p->retry, PROXY_RETRY_MS);
+            uint64_t pause = session_pause(s, &p->backoff);
+            log_warning(s->log, "session", 0, "proxy %s refused: %.*s; next try in %llu ms",
+                        p->set->name, (int)MIN(m->error.n, 200), m->error.p,
+                        (unsigned long long)pause);
+            timer_set(s->loop, &p->retry, pause);
         } else {
             p->state = PROXY_OPEN;
+            backoff_reset(&p->backoff);
             p->seen.last_error[0] = '\0';
             log_info(s->log, "session", 0, "proxy %s ready at port %u", p->set->name,
                      p->set->remote_port);

@@ -59,9 +59,19 @@ static void disconnect(struct session *s, const char *why)
     frp_control_clear(&s->crypt);
 }
 
-void session_lost(struct session *s, const char *why)
+uint64_t session_pause(const struct session *s, struct backoff *b)
 {
     uint32_t random = 0;
+    b->min = s->set->reconnect_min;
+    b->max = s->set->reconnect_max;
+    if (random_bytes(&random, sizeof(random)) < 0) {
+        random = (uint32_t)loop_now(s->loop);
+    }
+    return backoff_next(b, random);
+}
+
+void session_lost(struct session *s, const char *why)
+{
     if (s->state == SESSION_WAITING || s->state == SESSION_STOPPED) {
         return;
     }
@@ -77,10 +87,7 @@ void session_lost(struct session *s, const char *why)
         s->failed(s->owner);
         return;
     }
-    if (random_bytes(&random, sizeof(random)) < 0) {
-        random = (uint32_t)loop_now(s->loop);
-    }
-    uint64_t wait = backoff_next(&s->backoff, random);
+    uint64_t wait = session_pause(s, &s->backoff);
     log_warning(s->log, "session", 0, "%s; next try in %llu ms", s->last_error,
                 (unsigned long long)wait);
     tell_manager(s->last_error);
@@ -457,7 +464,6 @@ struct session *session_new(struct loop *l, struct resolver *r, const struct tun
     s->tls = tls;
     s->failed = failed;
     s->owner = owner;
-    s->backoff = (struct backoff){.min = set->reconnect_min, .max = set->reconnect_max};
     s->timer.fire = on_timer;
     s->heartbeat.fire = heartbeat_fire;
     s->works.prev = s->works.next = &s->works;
@@ -510,7 +516,7 @@ void session_reload(struct session *s, const struct tunnel_config *set, SSL_CTX 
     bool keep = same_server(s->set, set);
     SSL_CTX_free(s->tls); /* connections that run have their own reference */
     s->tls = tls;
-    s->backoff = (struct backoff){.min = set->reconnect_min, .max = set->reconnect_max};
+    backoff_reset(&s->backoff);
     if (!keep) {
         session_lost(s, "the server's settings changed");
     }

@@ -39,8 +39,7 @@ enum proxy_state { PROXY_CLOSED, PROXY_OPENING, PROXY_OPEN, PROXY_REFUSED };
 #define SESSION_ERROR_MAX 256
 
 enum {
-    SESSION_MAX_WORK = 8192,    /* work connections at a time */
-    PROXY_RETRY_MS = 30 * 1000, /* after a refusal; frpc waits as long */
+    SESSION_MAX_WORK = 8192, /* work connections at a time */
     SESSION_RUN_ID_MAX = 64,
     SESSION_TLS_FILES = 3,
 };
@@ -59,7 +58,8 @@ struct proxy {
     struct session *session;
     const struct tunnel_proxy *set; /* in the settings */
     enum proxy_state state;
-    struct timer retry;
+    struct timer retry; /* after a refusal, with the session's pauses */
+    struct backoff backoff;
     struct proxy_seen seen;
 };
 
@@ -113,6 +113,8 @@ bool session_stop(struct session *s);
 /* ---- between the files ---- */
 
 void session_send(struct session *s, const struct frp_msg *msg);
+/* The pause before the next try, in ms. */
+uint64_t session_pause(const struct session *s, struct backoff *b);
 /* Ends the connection and tries again after the back-off. */
 void session_lost(struct session *s, const char *why);
 /* TLS over a connected stream, which is used up. NULL: errno. */

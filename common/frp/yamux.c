@@ -262,6 +262,13 @@ static void keep_fire(struct timer *t)
     }
 }
 
+void yamux_probe(struct yamux *y)
+{
+    if (!y->dead && !y->ping_waits) {
+        keep_fire(&y->keep);
+    }
+}
+
 static void on_ping(struct yamux *y, const struct yamux_header *h)
 {
     if (h->flags & YAMUX_SYN) {

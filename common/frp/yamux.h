@@ -51,6 +51,8 @@ struct yamux *yamux_new(struct stream *transport, bool server, const struct yamu
                         const struct yamux_events *events, void *owner);
 /* Replaces the limits, e.g. after a login. */
 void yamux_set_limits(struct yamux *y, const struct yamux_limits *limits);
+/* Pings now, where there is doubt that the peer still lives; not if it is being pinged already. */
+void yamux_probe(struct yamux *y);
 /* Client: a new stream. NULL: max_streams are open, the peer said GO_AWAY, or ids are used up. */
 struct stream *yamux_open(struct yamux *y) MUST_CHECK;
 /* Ends the session: GO_AWAY with the code, all streams closed and their owners told `why`. `ended`

@@ -136,18 +136,28 @@ static bool printable(struct str s)
     return s.n > 0;
 }
 
-/* ExApps and engines have names of their own: no Docker host keeps an ExApp of another one out. */
-static bool name_taken(struct tunnels *ts, const struct frp_new_proxy *p)
+/* Who has that name already, or NULL. ExApps and engines have names of their own: no Docker host keeps an ExApp
+ * of another one out. */
+static struct tunnel *name_taken(struct tunnels *ts, const struct frp_new_proxy *p)
 {
     bool app = p->remote_port <= TUNNEL_APP_LAST;
     for (struct tunnel_link *l = ts->sessions.next; l != &ts->sessions; l = l->next) {
-        const struct tunnel *t = CONTAINER_OF(l, struct tunnel, link);
+        struct tunnel *t = CONTAINER_OF(l, struct tunnel, link);
         if (t->port != 0 && (t->port <= TUNNEL_APP_LAST) == app &&
             str_eq(str_of(t->name), p->proxy_name)) {
-            return true;
+            return t;
         }
     }
-    return false;
+    return NULL;
+}
+
+/* Mostly it is the same client, whose machine was started anew and whose old session nobody has ended. It is
+ * asked now whether it lives, and not at its next turn, so that the name is free when the client tries again. */
+static void doubt(struct tunnel *holder)
+{
+    if (holder->mux && holder->mux->yamux) {
+        yamux_probe(holder->mux->yamux);
+    }
 }
 
 /* NULL when the proxy may be opened; else why not, in frps' words where it has some. */
@@ -173,7 +183,9 @@ static const char *judge_proxy(struct tunnel *t, const struct frp_new_proxy *p,
     if (p->use_encryption || p->use_compression) {
         return "useEncryption and useCompression are not supported: the tunnel's TLS encrypts";
     }
-    if (name_taken(t->ts, p)) {
+    struct tunnel *holder = name_taken(t->ts, p);
+    if (holder) {
+        doubt(holder);
         snprintf(buf, TUNNEL_REFUSAL_MAX, "proxy [%.*s] already exists", STR_ARG(p->proxy_name));
         return buf;
     }
@@ -183,7 +195,9 @@ static const char *judge_proxy(struct tunnel *t, const struct frp_new_proxy *p,
     if (p->remote_port < TUNNEL_APP_FIRST || p->remote_port > TUNNEL_ENGINE_LAST) {
         return "port not allowed";
     }
-    if (t->ts->ports[p->remote_port - TUNNEL_APP_FIRST]) {
+    holder = t->ts->ports[p->remote_port - TUNNEL_APP_FIRST];
+    if (holder) {
+        doubt(holder);
         return "port unavailable";
     }
     return NULL;

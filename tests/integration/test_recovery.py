@@ -137,21 +137,34 @@ def test_all_of_them_killed_in_any_order_everything_works_again(site):
 
 
 def test_new_client_takes_over_from_one_whose_machine_died(site):
-    """The first one is frozen, not closed: its port stays taken until the hub misses its pings."""
-    cast = Cast(site)
-    site.things.insert(0, cast)
-    cast.tunnel.signal(signal.SIGSTOP)
+    """The first one is frozen, not closed. That another wants its port makes the hub ask whether it lives, long
+    before its next ping."""
+    path = site.socket_path()
+    site.add(RawOrigin(response(BODY), path=path))
+    hub = site.hub(app(), settings={**QUICK, "HP_TUNNEL_KEEPALIVE": "1h"})
+    first = site.tunnel(hub, path)
+    first.signal(signal.SIGSTOP)
     try:
-        other = site.add(TunnelClient(site._folder("other"), cast.hub.ports["frp"],
-                                      [("sample", 23005, str(cast.path))], certs=cast.hub.certs))
-        cast.hub.wait_line("session sample ended", seconds=5)
-        other.kill()  # its next try would be 30 s later
-        fresh = site.add(TunnelClient(site._folder("fresh"), cast.hub.ports["frp"],
-                                      [("sample", 23005, str(cast.path))], certs=cast.hub.certs))
-        fresh.ready()
-        assert fetch(cast.hub.http, f"{A}/").body == BODY
+        other = site.add(TunnelClient(site._folder("other"), hub.ports["frp"],
+                                      [("sample", 23005, str(path))], certs=hub.certs))
+        other.wait_line("proxy sample refused")
+        hub.wait_line("session sample ended: no answer to a keepalive ping")
+        other.wait_line("proxy sample ready at port")
+        assert fetch(hub.http, f"{A}/").body == BODY
     finally:
-        cast.tunnel.signal(signal.SIGCONT)
+        first.signal(signal.SIGCONT)
+
+
+def test_client_that_lives_keeps_its_port(site):
+    path = site.socket_path()
+    site.add(RawOrigin(response(BODY), path=path))
+    hub = site.hub(app(), settings={**QUICK, "HP_TUNNEL_KEEPALIVE": "1h"})
+    first = site.tunnel(hub, path)
+    other = site.add(TunnelClient(site._folder("other"), hub.ports["frp"],
+                                  [("sample", 23005, str(path))], certs=hub.certs))
+    other.wait_line("proxy sample refused", count=3)
+    assert fetch(hub.http, f"{A}/").body == BODY
+    assert first.output().count(b"logged in") == 1 and b"ready at" not in other.output()
 
 
 def test_frozen_tunnel_answers_503_or_504_in_time_and_serves_when_it_thaws(site):

@@ -223,9 +223,22 @@ def test_refused_proxy_is_tried_again_later_and_the_others_serve(site):
     session = frps.session()
     session.proxy(error="port unavailable")
     session.proxy()
-    client.wait_line("proxy bad refused: port unavailable; next try in 30 s")
+    client.wait_line("proxy bad refused: port unavailable; next try in ", " ms")
     session.start("good").send(b"x")
     assert read(backend.accept(), 1) == b"x"
+    assert session.proxy()["proxy_name"] == "bad"
+    client.wait_line("proxy bad ready")
+
+
+def test_pauses_after_refusals_are_those_between_connections(site):
+    frps = server(site)
+    client = cfg_client(site, frps, 'reconnect_min = "10ms"; reconnect_max = "40ms";')
+    session = frps.session()
+    for _ in range(8):
+        session.proxy(error="port unavailable")
+    session.proxy()
+    pauses = [int(line.split()[-2]) for line in client.output().splitlines() if b"refused" in line]
+    assert len(pauses) == 8 and pauses[0] <= 4 and 20 <= pauses[-1] <= 40, pauses
 
 
 def rewrite(client, frps, proxies, extra=""):
