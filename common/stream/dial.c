@@ -28,7 +28,7 @@ struct dial {
     dial_done *done;
     void *owner;
     bool over;
-    char why[160];
+    char why[320];
 };
 
 static void run_free(struct loop_task *task)
@@ -77,9 +77,11 @@ static void on_ready(void *owner, struct stream *s)
 static void failed(struct attempt *a, const char *why)
 {
     struct dial *d = a->dial;
-    char text[96];
+    char text[128];
     a->s = NULL;
-    snprintf(d->why, sizeof(d->why), "%s: %s", sock_addr_text(&a->at, text, sizeof(text)), why);
+    const char *left = sock_left_mounted(&a->at);
+    snprintf(d->why, sizeof(d->why), "%s: %s%s%s", sock_addr_text(&a->at, text, sizeof(text)), why,
+             left ? "; " : "", left ? left : "");
 }
 
 static void on_closed(void *owner, struct stream *s UNUSED, const char *why)

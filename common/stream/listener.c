@@ -214,10 +214,15 @@ static struct listener *open_at(struct loop *l, const struct sock_addr *at,
                                 listener_accept *accepted, void *owner, char *err, size_t errlen)
 {
     char text[128];
-    int fd = open_socket(at, rights);
+    int fd = open_socket(at, rights), why = errno;
     if (fd < 0) {
-        snprintf(err, errlen, "can't listen at %s: %s", sock_addr_text(at, text, sizeof(text)),
-                 strerror(errno));
+        snprintf(
+            err, errlen, "can't listen at %s: %s%s", sock_addr_text(at, text, sizeof(text)),
+            strerror(why),
+            why == EADDRNOTAVAIL
+                ? "; no interface has that address: it is misspelled, or comes later (then let "
+                  "the service manager start this program again, or listen at 0.0.0.0 or [::])"
+                : "");
         return NULL;
     }
     struct listener *ls = start(l, fd, name, accepted, owner, err, errlen);

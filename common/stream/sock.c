@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static void on_poll(uv_poll_t *poll, int status, int events);
@@ -375,6 +376,17 @@ int sock_unix_addr(struct sock_addr *a, const char *path)
     memcpy(un->sun_path, path, n + 1);
     a->len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n + 1);
     return 0;
+}
+
+const char *sock_left_mounted(const struct sock_addr *a)
+{
+    struct stat st;
+    /* Only a mount keeps the name of a file that has none any more. */
+    return a->sa.ss_family == AF_UNIX &&
+                   stat(((const struct sockaddr_un *)&a->sa)->sun_path, &st) == 0 &&
+                   st.st_nlink == 0
+               ? "the socket was made anew, the mount shows the old one: mount its folder"
+               : NULL;
 }
 
 const char *sock_addr_text(const struct sock_addr *a, char *buf, size_t size)

@@ -49,6 +49,9 @@ int sock_ends(const struct stream *s, struct sock_addr *here, struct sock_addr *
 /* Fills a unix address. -1: the path is too long (107 bytes) or empty. */
 int sock_unix_addr(struct sock_addr *a, const char *path) MUST_CHECK;
 /* "192.0.2.1:80", "[2001:db8::1]:80", "unix:/path" for messages; returns buf. */
+/* Words for a unix socket whose path has a file mounted on it that is gone, as a container keeps it when the
+ * socket was made anew outside: nothing will ever listen there. NULL: it is not so. */
+const char *sock_left_mounted(const struct sock_addr *a);
 const char *sock_addr_text(const struct sock_addr *a, char *buf, size_t size);
 
 /* ---- for tls.c ---- */

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/stream/dial.h"
@@ -157,22 +156,13 @@ void engine_leave(struct engine *e, struct stream *s)
 /* Why no later attempt of this process can succeed; NULL: one may. */
 static const char *hopeless(const struct engine *e)
 {
-    struct stat st;
+    struct sock_addr at;
     const char *path = e->f->settings.docker.path;
-    if (stat(path, &st) != 0) {
-        return NULL; /* the engine is off */
-    }
-    if (st.st_nlink == 0) { /* only a mount keeps the name of a file that is gone */
-        return "the file that is mounted here was made anew where it comes from, and the mount "
-               "stays with the "
-               "old one: mount the folder that it is in";
-    }
-    if (e->worked && access(path, W_OK) != 0 && errno == EACCES) {
-        return "Permission denied: its group or mode was changed, and this program has no other "
-               "group any "
-               "more";
-    }
-    return NULL;
+    const char *left = sock_unix_addr(&at, path) == 0 ? sock_left_mounted(&at) : NULL;
+    bool forbidden = e->worked && access(path, W_OK) != 0 && errno == EACCES;
+    return left        ? left
+           : forbidden ? "Permission denied: its group or mode is another one than at the start"
+                       : NULL;
 }
 
 static void doubt_fire(struct timer *t)

@@ -12,11 +12,13 @@ import time
 import pytest
 
 from conftest import Site
-from harness import RawClient, SocketFilter, fetch, free_port, wait_for
+from harness import Hub, RawClient, SocketFilter, app, fetch, free_port, wait_for
 from harness.authority import Authority, der_of
 from harness.credentials import DSP_PASSWORD
+from harness.engine_calls import typed
 from harness.engine_model import answer as engine_answer
 from harness.fake_engine import FakeEngine
+from harness.tunnel_bench import hub_client, last
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to give up its rights")
 
@@ -120,7 +122,7 @@ def test_socket_that_was_mounted_as_a_file_and_made_anew_ends_the_filter(site):
     assert ask(gate) == 503
     gate.expect_end(1)
     assert gate.wait() == 1
-    gate.wait_line("was made anew", "mount the folder that it is in")
+    gate.wait_line("was made anew", "mount its folder")
     again = filter_of(site, seen, launcher=mounted(docker, seen)).ready()
     assert ask(again) == 200
 
@@ -201,3 +203,33 @@ def test_listeners_take_renewed_certificates(site, tmp_path):
     seen = gate.output().count(b"certificate")
     time.sleep(0.1)  # several looks at a file that stays as it is
     assert gate.output().count(b"certificate") == seen
+
+
+# ---- the hub and tunnel clients, which go on ----
+
+def test_mounted_socket_that_was_made_anew_is_told(site):
+    """By the hub, of an engine's, and by a tunnel client, of any."""
+    docker, seen = site.socket_path(), site.socket_path()
+    seen.touch()
+    engine = engine_at(site, docker)
+    launcher = mounted(docker, seen)
+    hub = site.add(Hub(site._folder("hub"), site.certs, [app()], {"HP_DOCKER_SOCKET": seen},
+                       launcher=launcher)).ready()
+    client = last(site, hub_client(site, hub.ports["frp"], [("sample", 23005, f"unix:{seen}")],
+                                   launcher=launcher))
+    client.wait_line("proxy sample ready at")
+    assert typed(hub, "exists").status == 200
+    end(site, engine)
+    engine_at(site, docker)
+    reply = typed(hub, "exists")
+    assert reply.status == 503 and b"mount its folder" in reply.body, reply
+    assert fetch(hub.http, "/exapps/sample/").status == 503
+    client.wait_line("can't be reached", "mount its folder")
+
+
+def test_address_that_no_interface_has_yet_is_told(site):
+    hub = site.add(Hub(site._folder("hub"), site.certs, [app()], {"HP_EXAPPS_ADDRESS": "192.0.2.1:8780"}))
+    hub.expect_end(1)
+    assert hub.wait() == 1
+    hub.wait_line("HP_EXAPPS_ADDRESS: can't listen at 192.0.2.1:8780", "no interface has that address",
+                  "start this program again")
