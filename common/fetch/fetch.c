@@ -22,7 +22,10 @@
 #include "common/crypto/secret.h"
 #include "common/loop/resolver.h"
 
-enum { USEFUL_MS = 2 }; /* with less time left, asking is no use */
+enum {
+    USEFUL_MS = 2,         /* with less time left, asking is no use */
+    CA_KEEP_S = 24 * 3600, /* libcurl's own choice */
+};
 
 /* ---- requests and their states ---- */
 
@@ -140,6 +143,24 @@ static size_t on_body(char *p, size_t size, size_t n, void *arg)
     return n;
 }
 
+/* libcurl keeps what it read of the CA file for a day, and does not look whether the file is still the same. What
+ * it keeps since before the change is made too old; later, what it read afterwards is not. */
+static bool configure_ca_file(struct fetch *q)
+{
+    struct fetcher *f = q->fetcher;
+    uint64_t now = loop_now(f->loop);
+    if (!f->ca_file) {
+        return true;
+    }
+    if (file_stamp_look(&f->ca_stamp, f->ca_file)) {
+        f->ca_changed = now;
+    }
+    long age = (long)MIN((now - f->ca_changed) / 1000, (uint64_t)CA_KEEP_S);
+    return curl_easy_setopt(q->easy, CURLOPT_CAINFO, f->ca_file) == CURLE_OK &&
+           (f->ca_changed == 0 ||
+            curl_easy_setopt(q->easy, CURLOPT_CA_CACHE_TIMEOUT, age) == CURLE_OK);
+}
+
 static bool configure(struct fetch *q, long timeout)
 {
     const struct fetcher *f = q->fetcher;
@@ -155,15 +176,15 @@ static bool configure(struct fetch *q, long timeout)
            SET(CURLOPT_QUICK_EXIT, 1L) &&
            /* As long as the hub's own look-ups; libcurl's default is a minute. */
            SET(CURLOPT_DNS_CACHE_TIMEOUT, (long)(RESOLVER_KEEP_MS / 1000)) &&
-           SET(CURLOPT_CONNECTTIMEOUT_MS, connecting) &&
-           SET(CURLOPT_TIMEOUT_MS, timeout) && SET(CURLOPT_PROTOCOLS_STR, "http,https") &&
+           SET(CURLOPT_CONNECTTIMEOUT_MS, connecting) && SET(CURLOPT_TIMEOUT_MS, timeout) &&
+           SET(CURLOPT_PROTOCOLS_STR, "http,https") &&
            SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1) &&
            SET(CURLOPT_HTTP09_ALLOWED, 0L) && SET(CURLOPT_FOLLOWLOCATION, 0L) &&
            SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED) &&
            /* "" is no proxy, and no exception from one; NULL would be the environment's. */
            SET(CURLOPT_PROXY, f->proxy ? f->proxy : "") && SET(CURLOPT_NOPROXY, "") &&
            SET(CURLOPT_HEADEROPT, (long)CURLHEADER_SEPARATE) && SET(CURLOPT_SSL_VERIFYPEER, 1L) &&
-           SET(CURLOPT_SSL_VERIFYHOST, 2L) && (!f->ca_file || SET(CURLOPT_CAINFO, f->ca_file)) &&
+           SET(CURLOPT_SSL_VERIFYHOST, 2L) && configure_ca_file(q) &&
            (!f->no_ca_dir || SET(CURLOPT_CAPATH, NULL)) && fetch_configure_kind(q);
 #undef SET
 }
@@ -269,6 +290,7 @@ static int take_ca_file(struct fetcher *f, const char *path, char *err, size_t e
     const char *built_in = curl_version_info(CURLVERSION_NOW)->cainfo;
     if (path && *path) {
         X509_STORE *store = X509_STORE_new();
+        (void)file_stamp_look(&f->ca_stamp, path); /* before it is read */
         errno = 0;
         bool ok = store && X509_STORE_load_file(store, path) == 1;
         const char *why = errno != 0 ? strerror(errno) : "there is no certificate in it";

@@ -38,7 +38,7 @@ struct fetcher_settings {
     uint64_t connect_timeout; /* names, TCP, TLS and a proxy's CONNECT; 0: libcurl's 5 minutes */
     uint64_t timeout;         /* all of it; 0: no limit */
     size_t body_max;
-    const char *ca_file; /* PEM; alone trusted, looked at once a day; NULL or "": the system's */
+    const char *ca_file; /* PEM; alone trusted, read again once changed; NULL or "": the system's */
     const char *proxy;   /* http://[user:password@]host:port; NULL or "": none */
 };
 

@@ -6,6 +6,7 @@
 
 #include <curl/curl.h>
 
+#include "common/base/stamp.h"
 #include "common/fetch/fetch.h"
 
 /* A request is in the list of its state, and in no other. */
@@ -34,9 +35,11 @@ struct fetcher {
     unsigned at_once, waiting;
     uint64_t connect_timeout, timeout;
     size_t body_max;
-    char *ca_file, *proxy; /* or NULL */
-    char *proxy_peer;      /* "the proxy host:port" for messages, or NULL */
-    bool no_ca_dir;        /* see fetcher_new */
+    char *ca_file, *proxy;      /* or NULL */
+    struct file_stamp ca_stamp; /* of ca_file, as last seen */
+    uint64_t ca_changed;        /* loop_now, when it was seen to be another one; 0: never */
+    char *proxy_peer;           /* "the proxy host:port" for messages, or NULL */
+    bool no_ca_dir;             /* see fetcher_new */
 };
 
 enum fetch_excess { FETCH_FITS, FETCH_BODY_TOO_LARGE, FETCH_HEAD_TOO_LARGE };

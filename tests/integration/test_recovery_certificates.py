@@ -1,15 +1,17 @@
 """Certificates that come late, are renewed, or break while the programs run: nobody sends a signal."""
 import shutil
 import socket
+import ssl
 import subprocess
 
 import pytest
 
-from harness import RawClient, app, response
+from harness import RawClient, app, response, wait_for
 from harness.authority import Authority, der_of
 from harness.engine_calls import FAR_PORT
 from harness.fake_engine import FakeEngine
 from harness.tunnel_bench import hub_client, last
+from harness.world import World
 
 LOOKS = {"HP_CERTS_CHECK_INTERVAL": "20ms", "HP_LOG_LEVEL": "info"}
 A = "/exapps/sample"
@@ -67,6 +69,24 @@ def test_https_port_that_is_taken_is_tried_again(site, authority, tmp_path):
     hub.wait_line("listening at", "HP_EXAPPS_HTTPS_ADDRESS")
     with RawClient(hub.https, authority.context(), "localhost") as client:
         assert client.ask("/").status == 404
+
+
+# ---- the way to Nextcloud ----
+
+def test_hub_takes_a_changed_file_of_nextclouds_authorities(site, authority, tmp_path):
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(authority.issue("cloud", use="server"))
+    other = Authority(tmp_path, "Other Authority")
+    ca = tmp_path / "ca.pem"
+    shutil.copyfile(other.crt, ca)
+    world = World(site, {"HP_NEXTCLOUD_CA_FILE": ca, "HP_EXAPP_LIFETIME": "0"}, tls=tls, host="localhost")
+    assert world.status("/public") == 503
+    put(authority.crt, ca)
+    assert world.status("/public") == 200
+    put(other.crt, ca)
+    for connection in world.nc.connections:
+        connection.close()  # kept for the next question, which is to shake hands anew
+    wait_for(lambda: world.status("/public") == 503, what="the hub to refuse Nextcloud's certificate")
 
 
 # ---- tunnels ----
