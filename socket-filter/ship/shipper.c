@@ -23,6 +23,7 @@ enum {
     SETTLE_MS = 20, /* from a sign to looking */
     ANSWER_MAX = 64 * 1024,
     SHIPPED_SIZE = AUDIT_NAME_SIZE + 8,
+    WATCHED = IN_CREATE | IN_MOVED_TO, /* made or moved in: not each record that is written */
 };
 
 enum state { IDLE, BUSY, WAITING };
@@ -289,8 +290,34 @@ static void send_segment(struct shipper *s, uint64_t first)
     }
 }
 
+/* A folder that was made anew, or a volume that was mounted over it after the start. */
+static void go_to_folder(struct shipper *s)
+{
+    struct stat now, then;
+    int folder = open(s->config->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (folder < 0 || fstat(folder, &now) != 0 || fstat(s->folder, &then) != 0 ||
+        (now.st_dev == then.st_dev && now.st_ino == then.st_ino)) {
+        if (folder >= 0) {
+            close(folder);
+        }
+        return;
+    }
+    log_info(s->loop->log, "ship", 0, "%s is another folder than before", s->config->folder);
+    close(s->folder);
+    s->folder = folder;
+    s->cursor = 0;
+    s->asides = 0;
+    if (s->watching && inotify_add_watch(s->inotify, s->config->folder, WATCHED) < 0) {
+        log_warning(s->loop->log, "ship", 0,
+                    "%s can't be watched (%s); it is looked at every poll_interval",
+                    s->config->folder, strerror(errno));
+    }
+}
+
 static void look(struct shipper *s)
 {
+    go_to_folder(s);
     uint64_t first = next_segment(s);
 
     if (first > 0) {
@@ -330,9 +357,7 @@ static void on_inotify(uv_poll_t *handle, int status UNUSED, int events UNUSED)
 static void watch_folder(struct shipper *s)
 {
     s->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-    /* Made or moved in: not each record that is written. */
-    if (s->inotify < 0 ||
-        inotify_add_watch(s->inotify, s->config->folder, IN_CREATE | IN_MOVED_TO) < 0 ||
+    if (s->inotify < 0 || inotify_add_watch(s->inotify, s->config->folder, WATCHED) < 0 ||
         uv_poll_init(&s->loop->uv, &s->watch, s->inotify) != 0) {
         log_warning(s->loop->log, "ship", 0,
                     "%s can't be watched (%s); it is looked at every poll_interval",

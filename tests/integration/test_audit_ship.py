@@ -373,3 +373,14 @@ def test_a_folder_that_is_not_there_is_told(record):
                           text=True, check=False)
     assert done.returncode == 1
     assert "/nonexistent can't be opened" in done.stderr
+
+
+def test_a_folder_that_is_another_one_afterwards_is_looked_into(record, s3, ship, tmp_path):
+    """A volume that was mounted late, or a folder that was made anew: the old one is still open."""
+    record.folder.rename(tmp_path / "late")
+    record.folder.mkdir()
+    shipper = ship(poll_interval="1s")
+    record.folder.rename(tmp_path / "early")
+    (tmp_path / "late").rename(record.folder)
+    wait_for(lambda: safe(record, s3), what="all segments to be shipped")
+    shipper.wait_line("is another folder than before")
