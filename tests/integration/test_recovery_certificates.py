@@ -10,6 +10,7 @@ from harness import RawClient, app, response, wait_for
 from harness.authority import Authority, der_of
 from harness.engine_calls import FAR_PORT
 from harness.fake_engine import FakeEngine
+from harness.filter_front import hang_up
 from harness.tunnel_bench import hub_client, last
 from harness.world import World
 
@@ -85,7 +86,7 @@ def test_hub_takes_a_changed_file_of_nextclouds_authorities(site, authority, tmp
     assert world.status("/public") == 200
     put(other.crt, ca)
     for connection in world.nc.connections:
-        connection.close()  # kept for the next question, which is to shake hands anew
+        hang_up(connection)  # kept for the next question, which is to shake hands anew
     wait_for(lambda: world.status("/public") == 503, what="the hub to refuse Nextcloud's certificate")
 
 
