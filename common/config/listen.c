@@ -1,6 +1,7 @@
 #include "common/config/listen.h"
 
 #include <arpa/inet.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <sys/un.h>
@@ -51,6 +52,54 @@ int listen_parse(struct str text, struct listen_addr *addr)
         return -1;
     *addr = out;
     return 0;
+}
+
+/* The first of that family. 0, or -1. */
+static int take_address(const struct addrinfo *found, int family, struct ip_addr *ip)
+{
+    char text[INET6_ADDRSTRLEN];
+
+    for (const struct addrinfo *a = found; a; a = a->ai_next) {
+        if (a->ai_family == family &&
+            getnameinfo(a->ai_addr, a->ai_addrlen, text, sizeof(text), NULL, 0, NI_NUMERICHOST) ==
+                0 &&
+            ip_parse(str_of(text), ip) == 0)
+            return 0;
+    }
+    return -1;
+}
+
+int listen_lookup(struct str text, struct listen_addr *addr, const char **why)
+{
+    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
+    struct listen_addr out = {.kind = LISTEN_TCP};
+    const char *colon = text.n ? memrchr(text.p, ':', text.n) : NULL;
+    struct addrinfo *found = NULL;
+    char name[NI_MAXHOST];
+    int rc;
+
+    *why = NULL;
+    if (!colon || (size_t)(colon - text.p) >= sizeof(name) ||
+        !value_is_host((struct str){text.p, (size_t)(colon - text.p)}) ||
+        memchr(text.p, ':', (size_t)(colon - text.p)) || /* an IPv6 address is no name */
+        value_parse_port((struct str){colon + 1, text.n - (size_t)(colon - text.p) - 1},
+                         &out.port) != 0)
+        return -1;
+    snprintf(name, sizeof(name), "%.*s", (int)(colon - text.p), text.p);
+    rc = getaddrinfo(name, NULL, &hints, &found);
+    if (rc != 0) {
+        *why = gai_strerror(rc);
+        return -1;
+    }
+    rc = take_address(found, AF_INET, &out.ip) == 0 || take_address(found, AF_INET6, &out.ip) == 0
+             ? 0
+             : -1;
+    freeaddrinfo(found);
+    if (rc == 0)
+        *addr = out;
+    else
+        *why = "it has no address";
+    return rc;
 }
 
 const char *listen_format(const struct listen_addr *addr, char *buf)

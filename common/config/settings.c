@@ -199,11 +199,18 @@ static int set_listen(const struct reading *r, struct str value, void *out)
 {
     bool may_be_off = r->row->max == 1;
     struct listen_addr addr;
+    const char *why = NULL;
+    char shown[CONFIG_SHOW_MAX];
 
-    if (listen_parse(value, &addr) != 0 || (addr.kind == LISTEN_OFF && !may_be_off))
+    if ((listen_parse(value, &addr) != 0 && listen_lookup(value, &addr, &why) != 0 && !why) ||
+        (!why && addr.kind == LISTEN_OFF && !may_be_off))
         return wrong(r, value, "is no address to listen on",
                      may_be_off ? "ADDRESS:PORT, [IPV6]:PORT, unix:/PATH or off"
                                 : "ADDRESS:PORT, [IPV6]:PORT or unix:/PATH");
+    if (why)
+        return config_fail(r->report,
+                           "%s: the name in %s could not be looked up: %s; write an IP address",
+                           r->where, config_show(shown, value), why);
     *(struct listen_addr *)field(r->row, out) = addr;
     return 0;
 }

@@ -92,7 +92,7 @@ static void put_tunnels(struct status_section *s, const struct certs *certs)
     }
 }
 
-/* What is in use is what was read at the start or at the last SIGHUP; the file may be newer. */
+/* What is in use is what was read last; the file may be newer, or broken meanwhile. */
 static void put_https(struct status_section *s, struct hub *hub)
 {
     char path[4096], why[256];
@@ -100,8 +100,8 @@ static void put_https(struct status_section *s, struct hub *hub)
     struct pem_file f = {0};
     struct cert_row r = {.name = "https",
                          .path = path,
-                         .remedy = "renew it, and let the hub read it again: kill -HUP, or "
-                                   "systemctl reload harp-hub"};
+                         .remedy = "renew it; the hub takes a changed file within "
+                                   "HP_CERTS_CHECK_INTERVAL, or at once by kill -HUP"};
     snprintf(path, sizeof(path), "%s/cert.pem", hub->settings.certs_dir);
     if (!used || pem_cert_times(used, &r.from, &r.until) < 0) {
         r.verdict = STATUS_WRONG;
@@ -113,7 +113,7 @@ static void put_https(struct status_section *s, struct hub *hub)
                  "the file can't be used any more; the one read before is in use");
     } else if (X509_cmp(pem_find_cert(f.certs, f.key), used) != 0) {
         r.verdict = STATUS_UNSURE;
-        snprintf(r.reason, sizeof(r.reason), "the file has another one than is in use");
+        snprintf(r.reason, sizeof(r.reason), "the file has another one than is in use yet");
     }
     pem_file_free(&f);
     put_cert(s, &r);

@@ -57,7 +57,7 @@ enum status_verdict status_listening(struct json_out *o, struct hub *hub)
         {"https", "HP_EXAPPS_HTTPS_ADDRESS", &f->https_at, f->https != NULL, true,
          f->https_at.kind == LISTEN_OFF ? off
          : f->tls                       ? NULL
-                                        : "no cert.pem was in HP_CERTS_DIR at the start"},
+                                        : "no cert.pem that can be used is in HP_CERTS_DIR"},
         {"tunnels", "HP_FRP_ADDRESS", &set->frp_address, frp && tunnels_listening(hub->tunnels),
          !set->frp_disable_tls, frp ? NULL : off},
         {"admin", "HP_ADMIN_ADDRESS", &set->admin_address, true, false, NULL},

@@ -149,3 +149,29 @@ def test_name_server_that_does_not_answer_for_a_while(world):
     assert reply.status == 503 and b"looking the name up took too long" in reply.body, reply
     world.names.away = False
     world.wait_serves()
+
+
+# ---- where to listen ----
+
+def listen_by_name(site, etc, name):
+    ports = {name: free_port() for name in ("http", "https", "frp", "admin")}
+    return site.add(Hub(site._folder("hub"), site.certs, apps=[app()], ports=ports, launcher=etc.command(),
+                        settings={"HP_EXAPPS_ADDRESS": f"{name}:{ports['http']}"}))
+
+
+def test_a_listener_may_have_a_name_as_of_a_container(site):
+    """HaRP takes names, too; in containers /etc/hosts has the own one."""
+    etc = Etc(site.folder / "etc")
+    etc.write("hosts", "127.0.0.9 appapi-harp\n")
+    hub = listen_by_name(site, etc, "appapi-harp").ready()
+    assert fetch(("127.0.0.9", hub.ports["http"]), "/exapps/unknown/").status == 404
+
+
+def test_a_name_that_nobody_knows_ends_the_start_with_the_reason(site):
+    site.add(NameServer())
+    etc = Etc(site.folder / "etc")
+    etc.resolve()
+    hub = listen_by_name(site, etc, "no-such-host")
+    hub.wait_line("HP_EXAPPS_ADDRESS: the name in 'no-such-host:", "could not be looked up: ",
+                  "write an IP address")
+    hub.expect_end(1)

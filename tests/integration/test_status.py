@@ -385,7 +385,7 @@ def test_the_certificate_in_use_is_told_and_that_the_file_has_another(site, cert
     (folder / "cert.pem").write_bytes((folder / "new").read_bytes()
                                       + (https_certs / "key").read_bytes())
     https, = rows(look(hub), "certificates", "name", "https")
-    assert https["verdict"] == "unsure" and "another one than is in use" in https["reason"]
+    assert https["verdict"] == "unsure" and "another one than is in use yet" in https["reason"]
     hub.signal(signal.SIGHUP)
     hub.wait_line("cert.pem was read again")
     https, = rows(look(hub), "certificates", "name", "https")

@@ -301,6 +301,10 @@ static void wrong_settings_are_named(void **state)
     } cases[] = {
         {"HP_EXAPPS_ADDRESS=8780", "HP_EXAPPS_ADDRESS: '8780' is no address to listen on; write "
                                    "ADDRESS:PORT, [IPV6]:PORT or unix:/PATH"},
+        {"HP_EXAPPS_ADDRESS=na me:1", "HP_EXAPPS_ADDRESS: 'na me:1' is no address to listen on; "
+                                      "write ADDRESS:PORT, [IPV6]:PORT or unix:/PATH"},
+        {"HP_EXAPPS_ADDRESS=1.2.3:80", "HP_EXAPPS_ADDRESS: '1.2.3:80' is no address to listen on; "
+                                       "write ADDRESS:PORT, [IPV6]:PORT or unix:/PATH"},
         {"HP_EXAPPS_ADDRESS=off", "HP_EXAPPS_ADDRESS: 'off' is no address to listen on; write "
                                   "ADDRESS:PORT, [IPV6]:PORT or unix:/PATH"},
         {"HP_FRP_ADDRESS=:::8782", "HP_FRP_ADDRESS: ':::8782' is no address to listen on; write "
