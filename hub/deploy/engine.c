@@ -13,6 +13,8 @@
 #include "hub/client/upstream.h"
 
 enum { LOCAL_TARGET = 1, ENGINES = TUNNEL_ENGINE_LAST - TUNNEL_ENGINE_FIRST + 1, WHY_MAX = 320 };
+/* Between two looks at an engine that can't be used. */
+enum { LOOK_FIRST_MS = 1000, LOOK_LAST_MS = 60000 };
 
 struct engine {
     struct engines *list;
@@ -22,6 +24,8 @@ struct engine {
     unsigned api;    /* 0: to be asked */
     struct engine_call *asking;
     bool looking;            /* nobody may wait for the answer, so the log tells it */
+    struct timer look_again; /* while it can't be used */
+    uint64_t pause;          /* ms before that; 0: it was not told yet that it can't be used */
     struct list_link *waits; /* of calls that need api */
 };
 
@@ -52,9 +56,13 @@ struct engine_call {
     void *owner;
 };
 
+static struct engine *engine_at(struct engines *list, int64_t port);
+
 static void on_offered(void *owner, uint16_t port)
 {
-    if (port >= TUNNEL_ENGINE_FIRST) {
+    struct engine *e = engine_at(owner, port);
+    if (e) {
+        e->pause = 0;
         engine_look(owner, port);
     }
 }
@@ -82,10 +90,17 @@ void engines_free(struct engines *list)
             if (list->at[i]->asking) {
                 engine_cancel(list->at[i]->asking);
             }
+            timer_remove(&list->hub->loop, &list->at[i]->look_again);
             free(list->at[i]);
         }
     }
     free(list);
+}
+
+static void look_again(struct timer *t)
+{
+    struct engine *e = CONTAINER_OF(t, struct engine, look_again);
+    engine_look(e->list, e->port);
 }
 
 static struct engine *engine_at(struct engines *list, int64_t port)
@@ -96,7 +111,7 @@ static struct engine *engine_at(struct engines *list, int64_t port)
     struct engine **at = &list->at[port - TUNNEL_ENGINE_FIRST];
     if (!*at) {
         *at = xcalloc(1, sizeof(**at));
-        **at = (struct engine){.list = list, .port = port};
+        **at = (struct engine){.list = list, .port = port, .look_again.fire = look_again};
     }
     return *at;
 }
@@ -311,6 +326,25 @@ int engine_read_version(struct str json, unsigned *api)
     return 0;
 }
 
+/* Told once; then it is tried again, ever more rarely, for as long as its tunnel is there: what is missing at the
+ * other end may come later. */
+static void looked(struct engine *e, const struct engine_answer *failed)
+{
+    struct hub *hub = e->list->hub;
+    if (e->api != 0) {
+        e->pause = 0;
+        timer_clear(&e->look_again);
+    } else if (e->looking) {
+        if (e->pause == 0) {
+            log_warning(hub->log, "engine", 0, "Docker engine %lld can't be used: hop: %s: %s",
+                        (long long)e->port, hop_name(failed->hop), failed->why);
+        }
+        e->pause = e->pause == 0 ? LOOK_FIRST_MS : MIN(2 * e->pause, LOOK_LAST_MS);
+        timer_set(&hub->loop, &e->look_again, e->pause);
+    }
+    e->looking = false;
+}
+
 /* Those who wait get the same answer, or go on. */
 static void on_version(void *owner, const struct engine_answer *a)
 {
@@ -339,11 +373,7 @@ static void on_version(void *owner, const struct engine_answer *a)
                      (long long)e->port, e->api);
         }
     }
-    if (e->looking && e->api == 0) {
-        log_warning(e->list->hub->log, "engine", 0, "Docker engine %lld can't be used: hop: %s: %s",
-                    (long long)e->port, hop_name(failed.hop), failed.why);
-    }
-    e->looking = false;
+    looked(e, &failed);
     while ((link = list_take(&waits))) {
         struct engine_call *c = CONTAINER_OF(link, struct engine_call, link);
         c->waits = false;
@@ -390,7 +420,7 @@ void engine_look(struct engines *list, int64_t port)
         return;
     }
     renew(e, &nobody);
-    if (e->api == 0) {
+    if (e->api == 0 && e->target != 0) { /* else there is no way to it any more */
         e->looking = true;
         if (!e->asking) {
             ask_version(e, &nobody);

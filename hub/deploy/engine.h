@@ -69,8 +69,9 @@ struct engine_call *engine_ask(struct engines *list, const struct engine_request
                                engine_done *done, void *owner) MUST_CHECK;
 void engine_cancel(struct engine_call *call);
 
-/* Asks the engine's version now if it is not known; the log says what came of it. Done by itself for each engine
- * whose tunnel opens, so that whoever installs a Docker host sees at once whether the whole way works. */
+/* Asks the engine's version now if it is not known; the log says what came of it, and if it can't be used it is
+ * asked again, after 1 s, doubling, at most 60 s. Done by itself for each engine whose tunnel opens, so that
+ * whoever installs a Docker host sees at once whether the whole way works. */
 void engine_look(struct engines *list, int64_t port);
 
 /* The N of the API version 1.N that is spoken with it; 0: not known now. */

@@ -353,11 +353,14 @@ def test_an_engine_behind_a_new_tunnel_is_looked_at_and_the_log_tells(site):
     place = Place(site, "tunnel")  # without an engine
     place.hub.wait_line("Docker engine 24001 can't be used: hop: Docker engine: ")
     place.start()
+    place.hub.wait_line("Docker engine 24001 speaks API version 1.41")  # asked again by itself
+    assert [call.path for call in place.engine.calls] == ["/version"]
+    assert place.hub.output().count(b"can't be used") == 1
     place.client.stop()
     site.things.remove(place.client)
     client = place.tunnel()
-    place.hub.wait_line("Docker engine 24001 speaks API version 1.41")
-    assert [call.path for call in place.engine.calls] == ["/version"]
+    place.hub.wait_line("Docker engine 24001 speaks API version 1.41", count=2)
+    assert [call.path for call in place.engine.calls] == ["/version"] * 2
     said = run_program("harp-tunnel-client", "-c", client.config, "status", "--json", env=client.env)
     assert json.loads(said.stdout)["proxies"][0]["answered"] == 1
 
