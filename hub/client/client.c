@@ -109,7 +109,7 @@ void client_close(struct client *c, bool linger)
 static void tell_answer(const struct client *c, const struct answer *a)
 {
     const struct access *access = &c->x.access;
-    const char *why = a->why ? a->why : a->words ? a->words : "-";
+    const char *why = a->why && a->why[0] ? a->why : a->words ? a->words : "-";
     const char *app = access->app ? access->app->meta.id : "-";
     char from[IP_TEXT_MAX];
     ip_format(access->known ? &access->client : &c->addr, from);

@@ -22,6 +22,19 @@ def pushed(world, name, **kwargs):
     push(world.hub, name, **{"port": world.origin.port, "routes": world.routes, **kwargs})
 
 
+# ---- the log ----
+
+@pytest.mark.parametrize("body, reply_has, log_has", [
+    (b"{}", "Payload validation error: name: Field required", ("Payload", "name: Field required")),
+    (b"[", "Invalid JSON body", ("premature EOF",))])
+def test_the_log_says_why_a_call_about_containers_is_a_400(world, body, reply_has, log_has):
+    address = new_address()
+    reply = control(world.hub, "POST", "/docker/exapp/exists", body,
+                    fields=[b"docker-engine-port: 24000", at(address)])
+    assert reply.status == 400 and reply_has in reply.text
+    world.hub.wait_line("answered 400 to", address, *log_has)
+
+
 # ---- the key ----
 
 @pytest.mark.parametrize("method, path", CALLS)
