@@ -31,14 +31,15 @@ NOT_MESSAGES = {  # files
     "socket-filter/policy/policy_built_in.c": "what `policy show` lists",
     "socket-filter/policy/policy_print.c": "the same",
     "socket-filter/client/metrics.c": "the metrics",
+    "hub/command/command_status.c": "frames around what has entries",
     "common/http/reply.c": "HTTP's own words for statuses",
 }
 EXCEPTIONS = [  # whole texts
     (r".*\\r.*", "parts of HTTP"),
     (r"Content-Type: .*|(application|text)/.*|GET, HEAD|Authorization: Bearer", "the same"),
-    (r"# .*|Usage: .*|%s {4}-c, .*|Commands, which .*|Settings, by .*|Exit codes: .*|A command ends with 1.*",
+    (r"# .*|Usage: .*|%s {4}-c, .*|Commands, which .*|Settings, by .*|Exit codes: .*|--health .*|A command ends with 1.*",
      "--help and --print-config"),
-    (r"(Lists|Checks|Asks|Says|Sends|Stands|Lets|Connects) .*|The same in one line.*|\[list.*|(show|verify) \[.*|where (to listen|the engine is).*",
+    (r"(Lists|Checks|Asks|Says|Tells|Sends|Stands|Lets|Connects) .*|The same in one line.*|\[list.*|(show|verify) \[.*|where (to listen|the engine is).*",
      "what --help says of commands"),
     (r"harp-[a-z-]+: %s|uid %u|a local program|Read from|and others", "frames around texts that have entries"),
     (r"PRIVATE KEY|-----.*", "PEM"),
