@@ -13,6 +13,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/base/buf.h"
@@ -118,13 +119,20 @@ int audit_append(struct audit *a)
 
 /* ---- segments ---- */
 
+/* A folder that hands its group on is how an administrator lets another user read segments, to ship them. */
+static mode_t segment_mode(const struct audit *a)
+{
+    struct stat st;
+    return fstat(a->folder, &st) == 0 && st.st_mode & S_ISGID ? 0640 : 0600;
+}
+
 int audit_new_segment(struct audit *a)
 {
     char name[AUDIT_NAME_SIZE];
 
     audit_segment_name(a->last.seq + 1, name);
     int fd = openat(a->folder, name, O_RDWR | O_APPEND | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
-                    0600);
+                    segment_mode(a));
     if (fd < 0) {
         return -1;
     }

@@ -50,6 +50,20 @@ static void files_are_for_their_owner_alone(void **state)
     assert_int_equal(st.st_size, AUDIT_HEAD_SIZE);
 }
 
+static void segments_are_read_by_the_group_that_their_folder_hands_on(void **state)
+{
+    struct abench *b = *state;
+    struct stat st;
+    mode_t old = umask(0027);
+    assert_int_equal(chmod(b->folder, 02770), 0);
+    abench_fill(b, 1);
+    umask(old);
+    assert_int_equal(stat(abench_segment(b, 1), &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0640);
+    assert_int_equal(stat(abench_path(b, AUDIT_HEAD_NAME), &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0600);
+}
+
 static void a_restart_goes_on_with_the_chain(void **state)
 {
     struct abench *b = *state;
@@ -459,6 +473,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_new_folder_gets_a_chain_that_verifies),
         TEST(files_are_for_their_owner_alone),
+        TEST(segments_are_read_by_the_group_that_their_folder_hands_on),
         TEST(a_restart_goes_on_with_the_chain),
         TEST(a_segment_that_is_full_is_closed_and_another_begun),
         TEST(every_size_of_segments_makes_a_good_chain),
