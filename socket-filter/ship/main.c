@@ -4,13 +4,11 @@
  * process that stands before the Docker socket. SIGTERM, SIGINT: what is being sent is dropped, exit 0; it is
  * sent anew after the next start. SIGHUP: what waits for its time is tried now.
  */
-#include <signal.h>
 #include <stdio.h>
 
 #include "common/log/log.h"
+#include "common/system/life.h"
 #include "socket-filter/ship/shipper.h"
-
-enum { SIGNALS = 3 };
 
 struct process {
     struct loop loop;
@@ -18,7 +16,7 @@ struct process {
     struct options options;
     struct ship_config config;
     struct shipper *shipper;
-    uv_signal_t signals[SIGNALS];
+    struct life life;
     bool once, stopped;
 };
 
@@ -29,30 +27,38 @@ static void warn(void *arg, const char *line)
     log_warning(arg, "settings", 0, "%s", line);
 }
 
-static void on_signal(uv_signal_t *handle, int number)
+/* What is being sent is not waited for: it is sent anew after the next start. */
+static uint64_t stop(void *owner)
 {
-    struct process *p = handle->data;
+    struct process *p = owner;
 
-    if (number == SIGHUP) {
-        if (p->shipper) {
-            shipper_hurry(p->shipper);
-        }
-    } else {
-        p->stopped = true;
-        loop_stop(&p->loop);
+    p->stopped = true;
+    return 0;
+}
+
+static bool idle(void *owner)
+{
+    (void)owner;
+    return true;
+}
+
+static unsigned left(void *owner)
+{
+    (void)owner;
+    return 0;
+}
+
+static void hurry(void *owner)
+{
+    struct process *p = owner;
+
+    if (p->shipper) {
+        shipper_hurry(p->shipper);
     }
 }
 
-static void watch_signals(struct process *p)
-{
-    static const int numbers[SIGNALS] = {SIGTERM, SIGINT, SIGHUP};
-
-    for (int i = 0; i < SIGNALS; i++) {
-        uv_signal_init(&p->loop.uv, &p->signals[i]);
-        p->signals[i].data = p;
-        uv_signal_start(&p->signals[i], on_signal, numbers[i]);
-    }
-}
+static const struct life_events life_events = {
+    .stop = stop, .idle = idle, .left = left, .reload = hurry};
 
 static int serve(struct process *p)
 {
@@ -62,12 +68,13 @@ static int serve(struct process *p)
     if (loop_init(&p->loop, &p->log) < 0) {
         return code;
     }
-    watch_signals(p); /* first: a stop that comes while it starts is a stop, too */
+    life_begin(&p->life, &p->loop, "ship", &life_events, p);
     p->shipper = shipper_new(&p->loop, &p->config, p->once, err, sizeof(err));
     if (p->shipper) {
         if (!p->once) {
-            log_info(&p->log, "ship", 0, "ready: %s goes to the bucket %s at %s", p->config.folder,
+            log_info(&p->log, "ship", 0, "%s goes to the bucket %s at %s", p->config.folder,
                      p->config.bucket, p->config.endpoint);
+            life_ready(&p->life, HARP_VERSION);
         }
         loop_run(&p->loop);
         bool failed = shipper_failed(p->shipper);
@@ -77,6 +84,7 @@ static int serve(struct process *p)
     } else {
         log_error(&p->log, "settings", 0, "%s", err);
     }
+    life_end(&p->life);
     loop_free(&p->loop);
     return code;
 }
