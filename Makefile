@@ -115,8 +115,8 @@ H_FILES       = $(wildcard common/*/*.h hub/*.h hub/*/*.h tunnel-client/*.h \
                 tests/unit/*.h tests/fuzz/*.h tests/bench/*.h)
 SHELL_FILES   = $(wildcard .ci/run tests/*.sh tests/*/*.sh deploy/*.sh deploy/*/*.sh)
 
-.PHONY: help deps test check demo lint lint-format lint-tidy lint-cppcheck lint-shell bench fuzz \
-        image install
+.PHONY: help deps test test-fresh check demo lint lint-format lint-tidy lint-cppcheck lint-shell bench fuzz \
+        image man deb install install-files uninstall
 
 help:
 	@echo 'make            builds the programs in $(BUILD)/'
@@ -127,7 +127,9 @@ help:
 	@echo 'make fuzz       each parser for FUZZ_SECONDS ($(FUZZ_SECONDS))'
 	@echo 'make bench      beside haproxy and nginx'
 	@echo 'make image      container images, from the programs and the libraries they need'
-	@echo 'make install    to $$(DESTDIR)$$(PREFIX)'
+	@echo 'make deb        Debian packages, in $(BUILD)/deb'
+	@echo 'make install    to $$(DESTDIR)$$(PREFIX), and settings to $$(DESTDIR)/etc/harp; make uninstall'
+	@echo 'make test-fresh both commands of the README in bare Debian 12 and 13 systems; needs root'
 
 deps:
 	@tests/deps.sh test
@@ -181,9 +183,26 @@ fuzz:
 image: all
 	@deploy/image.sh $(BUILD) $(VERSION)
 
-install: all
-	install -d $(DESTDIR)$(PREFIX)/bin
-	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
+# What the programs say of themselves is part of the pages.
+man: all
+	@deploy/man/render.sh $(BUILD)
+
+install: man
+	@$(MAKE) --no-print-directory install-files
+
+# Of programs and pages that are there (deploy/debian/rules).
+install-files:
+	@deploy/install.sh install $(BUILD) $(PREFIX) $(DESTDIR)
+
+uninstall:
+	@deploy/install.sh uninstall $(BUILD) $(PREFIX) $(DESTDIR)
+
+# Only the programs are taken from $(BUILD); all else is made by deploy/debian/rules.
+deb: man
+	@deploy/deb.sh $(BUILD) $(VERSION)
+
+test-fresh:
+	@tests/fresh.sh
 
 clean:
 	rm -rf build

@@ -5,6 +5,7 @@
 `world`       a hub that asks a stand-in for Nextcloud, and an ExApp, for a whole file
 `sample`      the hub, the tunnel and the sample ExApp, for a whole file, over mutual TLS
 `engine`      a Docker engine of the tests' own; `daemon` a hub in front of it (docker_fixtures.py)
+`packages`    Debian packages of the programs; `bare` the root of a system for them (bare_fixtures.py)
 `engines`     stand-ins for engines, which may be told to fail (engine_fixtures.py)
 HARP_BUILD names the folder of the programs, so the same tests judge sanitizer builds.
 """
@@ -18,6 +19,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 from harness import (Hub, Nextcloud, RawOrigin, SampleExApp, SocketFilter,  # noqa: E402
                      TunnelClient, leaked, program, response)
+from harness.bare_fixtures import bare, packages  # noqa: E402,F401
 from harness.docker_fixtures import (by_ways, ca_bundle, daemon, engine,  # noqa: E402,F401
                                      file_daemon)
 from harness.engine_fixtures import engines, local, way  # noqa: E402,F401

@@ -1,0 +1,46 @@
+"""Debian packages of the built programs, and a bare system with what these depend on, once for a run."""
+import os
+import subprocess
+
+import pytest
+
+from .bare_system import NoBareSystem, bare_root
+from .programs import BUILD, ROOT
+
+NAMES = ("harp-hub", "harp-tunnel-client", "harp-socket-filter", "harp-audit-ship")
+
+
+def make(*words):
+    """make, with the programs that are tested."""
+    done = subprocess.run(["make", "--no-print-directory", f"BUILD={BUILD}", *words], cwd=ROOT, check=False,
+                          capture_output=True, text=True)
+    assert done.returncode == 0, f"make {' '.join(words)}:\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def field(package, name):
+    return subprocess.run(["dpkg-deb", "-f", package, name], capture_output=True, text=True, check=True).stdout.strip()
+
+
+@pytest.fixture(scope="session")
+def packages():
+    """{name: file}"""
+    make("deb")
+    found = {path.name.partition("_")[0]: path for path in (BUILD / "deb").glob("*.deb")}
+    assert set(found) == set(NAMES)
+    return found
+
+
+@pytest.fixture(scope="session")
+def bare(packages):
+    """The folder of a system that has what our packages depend on, and none of them. The first choice counts, as
+    for apt."""
+    depends = {part.split("|")[0].split("(")[0].strip()
+               for package in packages.values() for part in field(package, "Depends").split(",")}
+    try:
+        return bare_root(depends - set(NAMES))
+    except NoBareSystem as error:
+        # As with Docker engines: where all must run, this is a failure.
+        if os.environ.get("HARP_DOCKER") == "required":
+            raise
+        pytest.skip(str(error))
