@@ -113,7 +113,7 @@ C_FILES       = $(wildcard common/*/*.c hub/*.c hub/*/*.c tunnel-client/*.c \
 H_FILES       = $(wildcard common/*/*.h hub/*.h hub/*/*.h tunnel-client/*.h \
                 socket-filter/*.h socket-filter/*/*.h \
                 tests/unit/*.h tests/fuzz/*.h tests/bench/*.h)
-SHELL_FILES   = $(wildcard .ci/run tests/*.sh tests/*/*.sh deploy/*.sh deploy/*/*.sh)
+SHELL_FILES   = $(wildcard .ci/run tests/*.sh tests/*/*.sh deploy/*.sh deploy/*/*.sh deploy/debian/*.post*)
 
 .PHONY: help deps test test-fresh check demo lint lint-format lint-tidy lint-cppcheck lint-shell bench fuzz \
         image man deb install install-files uninstall

@@ -1,9 +1,9 @@
 #!/bin/sh
 # Installs the Debian packages (12 and 13) that a purpose needs, and says what it does.
 #
-#   tests/deps.sh [build|test|ci|bench]...      (default: test)
+#   tests/deps.sh [build|test|ci|bench|fresh]...      (default: test)
 #
-# Each purpose includes those before it, bench only `build`. When all is there it asks dpkg once
+# Each purpose includes those before it, bench only `build`, fresh none. When all is there it asks dpkg once
 # and ends. It needs root, or sudo without a password; else it says what to install.
 set -eu
 
@@ -18,6 +18,7 @@ case $(cat /etc/debian_version 2>/dev/null) in
 esac
 ci='clang libclang-rt-dev clang-format clang-tidy cppcheck shellcheck valgrind lintian'
 bench='haproxy nginx-light wrk python3'
+fresh='debootstrap'
 
 wanted=''
 [ $# -gt 0 ] || set -- test
@@ -27,8 +28,9 @@ for purpose in "$@"; do
     test) wanted="$wanted $build $test" ;;
     ci) wanted="$wanted $build $test $ci" ;;
     bench) wanted="$wanted $build $bench" ;;
+    fresh) wanted="$wanted $fresh" ;;
     *)
-        echo "deps: '$purpose' is none of build, test, ci, bench" >&2
+        echo "deps: '$purpose' is none of build, test, ci, bench, fresh" >&2
         exit 2
         ;;
     esac
