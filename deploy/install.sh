@@ -103,8 +103,10 @@ each() {
             "$1" 644 "$file" "$root$prefix/lib/$kind.d/${name%."$kind"}.conf"
         done
     done
-    for file in "$build/man"/*.[58]; do
-        "$1" 644 "$file" "$root$prefix/share/man/man${file##*.}/${file##*/}"
+    for file in "$deploy/man"/*.in; do
+        name=${file##*/}
+        name=${name%.in}
+        "$1" 644 "$build/man/$name" "$root$prefix/share/man/man${name##*.}/$name"
     done
     for file in "$deploy/examples"/*.cfg "$deploy/examples"/*/*; do
         "$1" 644 "$file" "$doc/examples/${file#"$deploy/examples/"}"
@@ -117,6 +119,7 @@ case $verb in
 install)
     each put put_unit
     put_settings
+    [ -n "$root" ] || echo 'next: systemd-sysusers && systemd-tmpfiles --create && systemctl daemon-reload'
     ;;
 uninstall)
     each take take

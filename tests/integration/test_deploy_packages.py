@@ -11,18 +11,16 @@ import tarfile
 import pytest
 
 from harness import RawClient, run_program, wait_for
-from harness.bare_fixtures import NAMES, field, make
+from harness.bare_fixtures import FILTER, HUB, NAMES, SETTINGS, SHIP, TUNNEL, field
 from harness.bare_system import BareSystem
 from harness.credentials import SHARED_KEY
 from harness.netns import Namespace
 from harness.programs import BUILD, ROOT
 
-HUB, TUNNEL, FILTER, SHIP = NAMES
-SETTINGS = {HUB: "hub.cfg", TUNNEL: "tunnel.cfg", FILTER: "filter.cfg", SHIP: "audit-ship.cfg"}
 VERSION = re.search(r"^VERSION +:= (\S+)$", (ROOT / "Makefile").read_text(), re.MULTILINE).group(1)
 # Kept by the system for itself, whatever package comes and goes; users stay, as Debian wants it.
-KEPT = re.compile(r"/(var/(log|cache|lib/(dpkg|systemd|apt))|run|tmp)/|/etc/(passwd|group|shadow|gshadow|subuid|subgid)-?$"
-                  r"|/etc/ld.so.cache|/etc/.pwd.lock")
+KEPT = re.compile(r"/(var/(log|cache|lib/(dpkg|systemd|apt))|run|tmp)/"
+                  r"|/etc/(passwd|group|shadow|gshadow|subuid|subgid)-?$|/etc/ld\.so\.cache$|/etc/\.pwd\.lock$")
 
 
 # ---- the packages ----
@@ -86,7 +84,7 @@ def files_of(system):
     done = system.run("find", "/", "-xdev", "-not", "-type", "d", "-printf", r"%p %s %m %u:%g %l\n")
     folders = system.run("find", "/", "-xdev", "-type", "d", "-printf", r"%p/ %m %u:%g\n")
     lines = (done.stdout + folders.stdout).splitlines()
-    return {line for line in lines if not KEPT.search(line.split(" ")[0])}
+    return {line for line in lines if not KEPT.match(line.split(" ")[0])}
 
 
 def state_of(system, name):
@@ -95,7 +93,8 @@ def state_of(system, name):
 
 def test_only_what_our_packages_need_is_there(system):
     for name in NAMES:
-        assert system.run("dpkg-query", "-W", "-f", "${Status} ${Version}", name).stdout == f"install ok installed {VERSION}"
+        state = system.run("dpkg-query", "-W", "-f", "${Status} ${Version}", name).stdout
+        assert state == f"install ok installed {VERSION}"
     assert system.run("dpkg", "--audit").stdout == ""
 
 

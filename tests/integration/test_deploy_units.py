@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from harness import RawClient, run_program, wait_for
-from harness.bare_fixtures import NAMES, make
+from harness.bare_fixtures import FILTER, HUB, NAMES, SETTINGS, SHIP, TUNNEL, make
 from harness.bare_system import BareSystem
 from harness.credentials import SHARED_KEY
 from harness.fake_engine import FakeEngine
@@ -19,8 +19,6 @@ from harness.s3 import ACCESS_KEY, BUCKET, SECRET_KEY, S3
 from harness.wait import SLOWNESS
 
 PREFIX = "/usr/local"
-HUB, TUNNEL, FILTER, SHIP = NAMES
-SETTINGS = {HUB: "hub.cfg", TUNNEL: "tunnel.cfg", FILTER: "filter.cfg", SHIP: "audit-ship.cfg"}
 FILTERED = "/run/harp-socket-filter/docker.sock"
 AUDIT = "/var/lib/harp-socket-filter/audit"
 EXPOSURE_MOST = 20  # tenths

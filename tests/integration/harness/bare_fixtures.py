@@ -7,7 +7,9 @@ import pytest
 from .bare_system import NoBareSystem, bare_root
 from .programs import BUILD, ROOT
 
-NAMES = ("harp-hub", "harp-tunnel-client", "harp-socket-filter", "harp-audit-ship")
+NAMES = HUB, TUNNEL, FILTER, SHIP = "harp-hub", "harp-tunnel-client", "harp-socket-filter", "harp-audit-ship"
+# Files in /etc/harp, and in deploy/examples.
+SETTINGS = {HUB: "hub.cfg", TUNNEL: "tunnel.cfg", FILTER: "filter.cfg", SHIP: "audit-ship.cfg"}
 
 
 def make(*words):
