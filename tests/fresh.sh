@@ -84,16 +84,16 @@ trap 'clean "$@"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# make_system RELEASE ROOT
+# make_system RELEASE ROOT: `set -e` does not count in it, as it is asked how it ended.
 make_system() {
-    unshare --mount --propagation private debootstrap --variant=minbase --include=make "$1" "$2" "$(tests/mirror.sh url)" >"$2.out/debootstrap.log" 2>&1
-    cp -L /etc/resolv.conf /etc/hosts "$2/etc/"
-    tests/mirror.sh settings >"$2/etc/apt/apt.conf.d/00mirror"
+    unshare --mount --propagation private debootstrap --variant=minbase --include=make "$1" "$2" \
+        "$(tests/mirror.sh url)" >"$2.out/debootstrap.log" 2>&1 || return
+    cp -L /etc/resolv.conf /etc/hosts "$2/etc/" &&
+        tests/mirror.sh settings >"$2/etc/apt/apt.conf.d/00mirror" || return
     for file in /etc/apt/auth.conf /etc/apt/auth.conf.d; do
-        [ ! -e "$file" ] || cp -r "$file" "$2/etc/apt/"
+        [ ! -e "$file" ] || cp -r "$file" "$2/etc/apt/" || return
     done
-    mkdir "$2/root/harp"
-    git archive HEAD | tar -x -C "$2/root/harp"
+    mkdir "$2/root/harp" && git archive HEAD | tar -x -C "$2/root/harp"
 }
 
 # row RELEASE COMMAND: from the notes of the run.
@@ -129,7 +129,7 @@ for release in "$@"; do
         wait "$child" || :
         child=''
     else
-        say "$release: debootstrap failed; all it said is in $root.out/debootstrap.log" >&2
+        say "$release: it could not be made; what debootstrap said is in $root.out/debootstrap.log" >&2
     fi
     row "$release" demo
     row "$release" test

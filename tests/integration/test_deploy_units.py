@@ -127,9 +127,10 @@ def running(system):
     secret(system, "/etc/harp/hub_shared_key", "harp-hub", SHARED_KEY)
     change(system, HUB, nc_instance_url="http://127.0.0.1:8080")
     system.run("systemctl", "start", HUB)
-    system.run("harp-hub", "--config", "/etc/harp/hub.cfg", "engines", "certificate", "host-1", "/etc/harp/certs")
-    system.run("chgrp", "-R", "harp-tunnel", "/etc/harp/certs")
-    system.run("chmod", "-R", "g=rX", "/etc/harp/certs")
+    system.run("harp-hub", "--config", "/etc/harp/hub.cfg", "engines", "certificate", "host-1", "/root/host1")
+    system.run("install", "-d", "-m", "750", "-g", "harp-tunnel", "/etc/harp/certs")
+    system.run("install", "-m", "640", "-g", "harp-tunnel", "/root/host1/ca.crt", "/root/host1/client.crt",
+               "/root/host1/client.key", "/etc/harp/certs")
     change(system, TUNNEL, server_address="127.0.0.1", lists=(
         f'proxies = ( {{ name = "host-1"; remote_port = 24001; local = "unix:{FILTERED}"; }} );\n'))
     system.run("systemctl", "start", TUNNEL)
