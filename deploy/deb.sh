@@ -27,7 +27,7 @@ mkdir -p "$tree"
 ln -s "$top/Makefile" "$top/LICENSE" "$top/README.md" "$top/deploy" "$tree"
 cp -r "$top/deploy/debian" "$tree/debian"
 
-# -d: nothing is compiled, so compilers and libraries to build with need not be there. Nobody debugs the programs of these packages with symbols of their own: those of the build are at hand.
+# -d: nothing is compiled, so what compiling needs may be absent. noautodbgsym: the build itself has the symbols.
 if ! (cd "$tree" && HARP_BUILD=$build DEB_BUILD_OPTIONS="noautodbgsym ${DEB_BUILD_OPTIONS-}" \
     dpkg-buildpackage -d -b -us -uc) >"$out/log" 2>&1; then
     tail -n 30 "$out/log" >&2

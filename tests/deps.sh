@@ -7,8 +7,9 @@
 # and ends. It needs root, or sudo without a password; else it says what to install.
 set -eu
 
+# ca-certificates: what a server on the Internet is known by, as libcurl asks for it.
 build='gcc make pkg-config libc6-dev libuv1-dev libssl-dev libcurl4-openssl-dev libwebsockets-dev libwebsockets-evlib-uv
-    libyajl-dev libconfig-dev libpcre2-dev libseccomp-dev'
+    libyajl-dev libconfig-dev libpcre2-dev libseccomp-dev ca-certificates'
 test='libcmocka-dev python3 python3-pytest python3-aiohttp python3-websockets python3-cryptography python3-yaml curl openssl
     docker.io busybox-static iproute2 debhelper mmdebstrap mandoc'
 # From Debian 13 on Docker's client is a package of its own.

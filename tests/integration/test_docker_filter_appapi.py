@@ -131,8 +131,8 @@ def test_without_the_password_nothing_is_answered(place, password):
 
 
 def test_a_version_that_the_engine_lacks_is_told_in_its_words(place):
-    """AppAPI asks for 1.44 unless it is told otherwise."""
-    call = {**LIFE[0], "path": "/v1.44/containers/nc_app_none/json"}
+    """AppAPI asks for 1.44 unless it is told otherwise, which Debian 12's engine lacks and 13's has."""
+    call = {**LIFE[0], "path": "/v1.99/containers/nc_app_none/json"}
     straight, filtered = (place.appapi(address, "life", PLAIN).send(call)
                           for address in (place.straight, place.filtered))
     assert straight.status == 400 and b"too new" in straight.body

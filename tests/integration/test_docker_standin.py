@@ -85,8 +85,10 @@ def played(api):
 
 
 def told(value):
-    """The words of an error, without what differs between two engines."""
-    return re.sub(r"\b[0-9a-f]{12,64}\b", "ID", value["message"])
+    """The words of an error, without what differs between two engines. Newer ones say of an image once that it is
+    not there."""
+    words = re.sub(r"^no such image: .*(?=No such image: )", "", value["message"])
+    return re.sub(r"\b[0-9a-f]{12,64}\b", "ID", words)
 
 
 def alike(real, fake, path=""):

@@ -99,6 +99,11 @@ class DockerApi:
 
     # ---- what is there ----
 
+    def version(self):
+        """(of the engine, of its API), as in ("20.10.24", "1.41")."""
+        said = json.loads(self.call("GET", "/version"))
+        return said["Version"], said["ApiVersion"]
+
     def inspect(self, name):
         return self._look(f"/containers/{quote(name)}/json")
 
