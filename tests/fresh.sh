@@ -93,7 +93,7 @@ make_system() {
     for file in /etc/apt/auth.conf /etc/apt/auth.conf.d; do
         [ ! -e "$file" ] || cp -r "$file" "$2/etc/apt/" || return
     done
-    mkdir "$2/root/harp" && git archive HEAD | tar -x -C "$2/root/harp"
+    mkdir "$2/root/harp" && git archive "$commit" | tar -x -C "$2/root/harp"
 }
 
 # row RELEASE COMMAND: from the notes of the run.
