@@ -2,7 +2,6 @@
 runs (harness/bare_system.py): installed, started, upgraded, removed and purged.
 """
 import io
-import os
 import re
 import shutil
 import subprocess
@@ -14,6 +13,7 @@ from harness import RawClient, run_program, wait_for
 from harness.bare_fixtures import FILTER, HUB, NAMES, SETTINGS, SHIP, TUNNEL, field
 from harness.bare_system import BareSystem
 from harness.credentials import SHARED_KEY
+from harness.missing import skip_or_fail
 from harness.netns import Namespace
 from harness.programs import BUILD, ROOT
 
@@ -27,9 +27,7 @@ KEPT = re.compile(r"/(var/(log|cache|lib/(dpkg|systemd|apt))|run|tmp)/"
 
 def test_lintian_finds_nothing_wrong(packages):
     if not shutil.which("lintian"):
-        if os.environ.get("HARP_DOCKER") == "required":
-            pytest.fail("there is no lintian (Debian package lintian)")
-        pytest.skip("there is no lintian (Debian package lintian)")
+        skip_or_fail("there is no lintian (Debian package lintian)")
     changes, = (BUILD / "deb").glob("*.changes")
     done = subprocess.run(["lintian", "--allow-root", "--fail-on", "error,warning", changes], check=False,
                           capture_output=True, text=True)

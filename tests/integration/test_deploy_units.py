@@ -165,6 +165,8 @@ def ids(system, kind, *names):
 def test_hub_tunnel_and_filter_work_together(running):
     wait_for(lambda: answers(running), HEALED, "both ways to the engine")
     assert proxies(running) == {"host-1": "open"}
+    for name in (FILTER, HUB, TUNNEL):
+        running.run(name, "--config", f"/etc/harp/{SETTINGS[name]}", "health")
     with running.entered(), RawClient(("127.0.0.1", 8780)) as client:
         assert client.ask("/exapps/nobody/").body.startswith(b"503 Service Unavailable (HaRP)\nhop: Nextcloud\n")
 
