@@ -3,9 +3,9 @@
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
+#include "common/system/user.h"
 #include "socket-filter/system/sandbox_impl.h"
 
 /* Entries of a folder of /proc, but for the two dotted ones; -1: can't tell. */
@@ -59,57 +59,29 @@ static int check_start(char *err, size_t errlen)
     return 0;
 }
 
-/* A change of the user id has set "dumpable" to what the system says, so this comes after it. */
-static int no_way_up(char *err, size_t errlen)
-{
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {
-        snprintf(err, errlen, "can't give up new privileges: %s", strerror(errno));
-        return -1;
-    }
-    if (prctl(PR_SET_DUMPABLE, SANDBOX_SANITIZER, 0, 0, 0) < 0) {
-        snprintf(err, errlen, "can't forbid core dumps and tracing: %s", strerror(errno));
-        return -1;
-    }
-    return 0;
-}
-
 static void say(char said[SANDBOX_SAID_MAX], int abi, bool seccomp)
 {
-    char more[32] = "", landlock[32] = "no Landlock";
-    gid_t groups[64];
-    int n = getgroups(ARRAY_LEN(groups), groups), others = 0;
-    gid_t other = 0;
-    for (int i = 0; i < n; i++) {
-        if (groups[i] != getgid()) {
-            other = groups[i];
-            others++;
-        }
-    }
-    if (others == 1) {
-        snprintf(more, sizeof(more), " and %u", (unsigned)other);
-    } else if (others > 1 || n < 0) {
-        snprintf(more, sizeof(more), " and others");
-    }
+    char who[USER_TEXT_MAX], landlock[32] = "no Landlock";
     if (abi > 0) {
         snprintf(landlock, sizeof(landlock), "Landlock ABI %d", abi);
     }
-    snprintf(said, SANDBOX_SAID_MAX,
-             "user %u, group %u%s, no capabilities, no new privileges, %s, %s", (unsigned)getuid(),
-             (unsigned)getgid(), more, landlock,
-             seccomp             ? "seccomp"
-             : SANDBOX_SANITIZER ? "no seccomp (built with a sanitizer)"
-                                 : "no seccomp");
+    snprintf(said, SANDBOX_SAID_MAX, "%s, no capabilities, no new privileges, %s, %s",
+             user_text(who), landlock,
+             seccomp           ? "seccomp"
+             : SANITIZED_BUILD ? "no seccomp (built with a sanitizer)"
+                               : "no seccomp");
 }
 
 int sandbox_enter(const struct sandbox_settings *settings, char said[SANDBOX_SAID_MAX], char *err,
                   size_t errlen)
 {
-    struct sandbox_user user;
+    struct user user;
     bool seccomp = sandbox_seccomp_usable();
     int abi;
-    if (check_start(err, errlen) < 0 || sandbox_user_find(settings, &user, err, errlen) < 0 ||
-        sandbox_user_become(&user, err, errlen) < 0 || no_way_up(err, errlen) < 0 ||
-        sandbox_landlock(settings, &abi, err, errlen) < 0 ||
+    if (check_start(err, errlen) < 0 || user_find(settings->user, &user, err, errlen) < 0 ||
+        (settings->docker && user_keep_group(&user, settings->docker, err, errlen) < 0) ||
+        user_become(&user, err, errlen) < 0 || user_check_reach(&user, err, errlen) < 0 ||
+        user_no_way_up(err, errlen) < 0 || sandbox_landlock(settings, &abi, err, errlen) < 0 ||
         (seccomp && sandbox_seccomp(settings, err, errlen) < 0)) {
         return -1;
     }

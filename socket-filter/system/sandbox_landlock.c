@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "common/system/user.h"
 #include "socket-filter/system/sandbox_impl.h"
 
 /* What came after Linux 6.1, whose headers Debian 12 has. The numbers are the kernel's interface. */
@@ -93,7 +94,7 @@ static int allow_all(int rules, const struct ruleset *all, const struct sandbox_
 {
     /* A sanitizer reads its process's memory maps when the program ends. */
     static const struct sandbox_path proc = {"/proc", false};
-    if (SANDBOX_SANITIZER && allow(rules, all, &proc, err, errlen) < 0) {
+    if (SANITIZED_BUILD && allow(rules, all, &proc, err, errlen) < 0) {
         return -1;
     }
     for (size_t i = 0; i < SANDBOX_PATHS_MAX && settings->paths[i].path; i++) {

@@ -13,6 +13,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "common/system/user.h"
 #include "socket-filter/system/sandbox_impl.h"
 
 /* What a server needs that has opened what it listens at and loaded what it calls: libuv, OpenSSL and glibc
@@ -206,8 +207,8 @@ static int load(struct filter *f, char *err, size_t errlen)
 bool sandbox_seccomp_usable(void)
 {
     uint32_t action = SECCOMP_RET_KILL_PROCESS;
-    return !SANDBOX_SANITIZER && (syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) == 0 ||
-                                  (errno != ENOSYS && errno != EINVAL && errno != EOPNOTSUPP));
+    return !SANITIZED_BUILD && (syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) == 0 ||
+                                (errno != ENOSYS && errno != EINVAL && errno != EOPNOTSUPP));
 }
 
 int sandbox_seccomp(const struct sandbox_settings *settings, char *err, size_t errlen)

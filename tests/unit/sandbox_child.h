@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "common/system/user.h"
 #include "socket-filter/system/sandbox.h"
 #include "socket-filter/system/sandbox_impl.h"
 

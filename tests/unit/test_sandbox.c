@@ -158,7 +158,7 @@ static void said_child(const void *arg UNUSED)
     snprintf(want, sizeof(want), "user %u, group %u, no capabilities, no new privileges, %s, %s",
              (unsigned)getuid(), (unsigned)getgid(), landlock,
              sandbox_seccomp_usable() ? "seccomp"
-             : SANDBOX_SANITIZER      ? "no seccomp (built with a sanitizer)"
+             : SANITIZED_BUILD      ? "no seccomp (built with a sanitizer)"
                                       : "no seccomp");
     NEED(groups > 0 || strcmp(said, want) == 0);
 }
@@ -185,7 +185,7 @@ static void memory_is_not_dumped_and_not_traced_by_the_user_itself(void **state)
     struct stat st;
     char c, path[32];
     (void)state;
-    skip_unless(is_root() && !SANDBOX_SANITIZER, "not root, or a build that is traced");
+    skip_unless(is_root() && !SANITIZED_BUILD, "not root, or a build that is traced");
     assert_int_equal(pipe(to_us), 0);
     assert_int_equal(pipe(to_it), 0);
     int ends[3] = {to_us[0], to_us[1], to_it[0]};

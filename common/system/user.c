@@ -1,3 +1,5 @@
+#include "common/system/user.h"
+
 #include <errno.h>
 #include <grp.h>
 #include <linux/capability.h>
@@ -11,14 +13,13 @@
 
 #include "common/base/buf.h"
 #include "common/config/values.h"
-#include "socket-filter/system/sandbox_impl.h"
 
 enum { ENTRY_MAX = 64 * 1024 }; /* bytes of one user's entry; glibc asks for 1 KiB at first */
 
 /* ---- who ---- */
 
 /* By name, or by number: a number needs no entry. 0, or an errno. */
-static int find_entry(const char *text, struct sandbox_user *out)
+static int find_entry(const char *text, struct user *out)
 {
     struct passwd entry, *found = NULL;
     int64_t number = -1;
@@ -42,46 +43,47 @@ static int find_entry(const char *text, struct sandbox_user *out)
     return r == 0 && !found ? ENOENT : r;
 }
 
-static int find_group(struct sandbox_user *out, char *err, size_t errlen)
+int user_keep_group(struct user *user, const char *engine, char *err, size_t errlen)
 {
     struct stat st;
-    if (stat(out->docker, &st) < 0) {
+    if (!user->change) {
+        return 0;
+    }
+    if (stat(engine, &st) < 0) {
         snprintf(
             err, errlen,
             "can't look at the engine's socket %s, whose group user '%s' is to keep: %s; start "
             "the engine first",
-            out->docker, out->name, strerror(errno));
+            engine, user->name, strerror(errno));
         return -1;
     }
     if (!S_ISSOCK(st.st_mode)) {
-        snprintf(err, errlen, "%s is no socket; name that of the engine", out->docker);
+        snprintf(err, errlen, "%s is no socket; name that of the engine", engine);
         return -1;
     }
-    out->has_group = true;
-    out->group = st.st_gid;
+    user->engine = engine;
+    user->has_group = true;
+    user->group = st.st_gid;
     return 0;
 }
 
-int sandbox_user_find(const struct sandbox_settings *settings, struct sandbox_user *out, char *err,
-                      size_t errlen)
+int user_find(const char *name, struct user *out, char *err, size_t errlen)
 {
     memset(out, 0, sizeof(*out));
-    if (!settings->user || settings->user[0] == '\0') {
+    if (!name || name[0] == '\0') {
         return 0;
     }
-    out->name = settings->user;
-    out->docker = settings->docker;
-    int r = find_entry(settings->user, out);
+    int r = find_entry(name, out);
     if (r != 0) {
-        snprintf(err, errlen, "can't become user '%s': %s; make it, or name another",
-                 settings->user, r == ENOENT ? "there is none of that name" : strerror(r));
+        snprintf(err, errlen, "can't become user '%s': %s; make it, or name another", name,
+                 r == ENOENT ? "there is none of that name" : strerror(r));
         return -1;
     }
     if (out->uid == 0) {
         snprintf(err, errlen,
                  "can't become user '%s' to have fewer rights: that is root; name "
                  "another, or none",
-                 settings->user);
+                 name);
         return -1;
     }
     /* Started as that user already: its groups are those that it was started with. */
@@ -89,8 +91,9 @@ int sandbox_user_find(const struct sandbox_settings *settings, struct sandbox_us
         memset(out, 0, sizeof(*out));
         return 0;
     }
+    out->name = name;
     out->change = true;
-    return out->docker ? find_group(out, err, errlen) : 0;
+    return 0;
 }
 
 /* ---- becoming ---- */
@@ -122,7 +125,7 @@ static int drop_capabilities(char *err, size_t errlen)
     return 0;
 }
 
-static int change_user(const struct sandbox_user *user, char *err, size_t errlen)
+static int change_user(const struct user *user, char *err, size_t errlen)
 {
     if (setgroups(user->has_group ? 1 : 0, &user->group) < 0 ||
         setresgid(user->gid, user->gid, user->gid) < 0 ||
@@ -136,7 +139,7 @@ static int change_user(const struct sandbox_user *user, char *err, size_t errlen
 }
 
 /* Asks the kernel instead of believing the calls' results. */
-static bool is_changed(const struct sandbox_user *user)
+static bool is_changed(const struct user *user)
 {
     uid_t uid[3];
     gid_t gid[3], group = 0;
@@ -147,21 +150,7 @@ static bool is_changed(const struct sandbox_user *user)
            (!user->has_group || (getgroups(1, &group) == 1 && group == user->group));
 }
 
-/* Found out now, with a remedy, rather than at the first call. */
-static int check_reach(const struct sandbox_user *user, char *err, size_t errlen)
-{
-    if (user->docker && access(user->docker, W_OK) < 0) {
-        snprintf(
-            err, errlen,
-            "user '%s' can't use the engine's socket %s: %s; let the socket's group (%u) write "
-            "there, or name another user",
-            user->name, user->docker, strerror(errno), (unsigned)user->group);
-        return -1;
-    }
-    return 0;
-}
-
-static int check_no_way_back(const struct sandbox_user *user, char *err, size_t errlen)
+static int check_no_way_back(const struct user *user, char *err, size_t errlen)
 {
     if (getuid() != 0 && (setresuid((uid_t)-1, 0, (uid_t)-1) == 0 || setuid(0) == 0)) {
         snprintf(err, errlen,
@@ -177,7 +166,7 @@ static int check_no_way_back(const struct sandbox_user *user, char *err, size_t 
     return 0;
 }
 
-int sandbox_user_become(const struct sandbox_user *user, char *err, size_t errlen)
+int user_become(const struct user *user, char *err, size_t errlen)
 {
     /* The bounding set first: that needs a capability which goes with the user. */
     if (drop_bounding_set(err, errlen) < 0 ||
@@ -190,5 +179,55 @@ int sandbox_user_become(const struct sandbox_user *user, char *err, size_t errle
                  user->name);
         return -1;
     }
-    return check_no_way_back(user, err, errlen) < 0 ? -1 : check_reach(user, err, errlen);
+    return check_no_way_back(user, err, errlen);
+}
+
+int user_check_reach(const struct user *user, char *err, size_t errlen)
+{
+    if (!user->engine || access(user->engine, W_OK) == 0) {
+        return 0;
+    }
+    snprintf(err, errlen,
+             "user '%s' can't use the engine's socket %s: %s; let the socket's group (%u) write "
+             "there, or name another user",
+             user->name, user->engine, strerror(errno), (unsigned)user->group);
+    return -1;
+}
+
+/* A change of the user id has set "dumpable" to what the system says, so this comes after it. */
+int user_no_way_up(char *err, size_t errlen)
+{
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {
+        snprintf(err, errlen, "can't give up new privileges: %s", strerror(errno));
+        return -1;
+    }
+    if (prctl(PR_SET_DUMPABLE, SANITIZED_BUILD, 0, 0, 0) < 0) {
+        snprintf(err, errlen, "can't forbid core dumps and tracing: %s", strerror(errno));
+        return -1;
+    }
+    return 0;
+}
+
+/* ---- who we are ---- */
+
+const char *user_text(char text[USER_TEXT_MAX])
+{
+    char more[32] = "";
+    gid_t groups[64];
+    int n = getgroups(ARRAY_LEN(groups), groups), others = 0;
+    gid_t other = 0;
+    for (int i = 0; i < n; i++) {
+        if (groups[i] != getgid()) {
+            other = groups[i];
+            others++;
+        }
+    }
+    if (others == 1) {
+        snprintf(more, sizeof(more), " and %u", (unsigned)other);
+    } else if (others > 1 || n < 0) {
+        snprintf(more, sizeof(more), " and others");
+    }
+    snprintf(text, USER_TEXT_MAX, "user %u, group %u%s", (unsigned)getuid(), (unsigned)getgid(),
+             more);
+    return text;
 }
