@@ -105,7 +105,7 @@ static void set_options(int fd)
     setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
 }
 
-/* Gives the socket file, which only its owner may use so far, its group and then its mode. It is held by a
+/* Gives the socket file, which only its owner may use so far, its mode, group and owner. It is held by a
  * descriptor meanwhile: should the name be changed under our feet, then nothing but a socket of our own
  * can be meant. */
 static int set_rights(const char *path, const struct listener_unix *rights)
@@ -131,6 +131,10 @@ static int set_rights(const char *path, const struct listener_unix *rights)
     /* fchmod takes no such descriptor, and chmod would follow a link. */
     snprintf(held, sizeof(held), "/proc/self/fd/%d", fd);
     r = (st.st_mode & 0777) == rights->mode ? 0 : chmod(held, rights->mode);
+    /* Last: who may give a file away need not have the right to change the mode of another user's. */
+    if (r == 0 && rights->uid != 0 && rights->uid != st.st_uid) {
+        r = fchownat(fd, "", rights->uid, (gid_t)-1, AT_EMPTY_PATH);
+    }
 out:;
     int err = errno;
     close(fd);

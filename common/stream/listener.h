@@ -25,6 +25,7 @@ struct listener *listener_open(struct loop *l, const struct sock_addr *at, const
 struct listener_unix {
     mode_t mode; /* of the socket file, 0777 at most; the umask takes nothing from it */
     gid_t gid;   /* (gid_t)-1: the group that the file is made with */
+    uid_t uid;   /* its owner; 0: who we are */
 };
 
 /* As listener_open at a unix path, with just these rights: from the moment that its name is there, nobody

@@ -10,6 +10,7 @@
 #include "common/config/values.h"
 #include "common/crypto/tls.h"
 #include "common/stream/tls.h"
+#include "common/system/user.h"
 #include "socket-filter/client/identity.h"
 #include "socket-filter/client/client.h"
 
@@ -282,6 +283,17 @@ static int group_of(const char *name, gid_t *gid, char *err, size_t errlen)
     return 0;
 }
 
+/* A socket is made with root's rights, and belongs to whom the program is about to become. */
+static int owner_of(const struct filter_settings *set, uid_t *uid, char *err, size_t errlen)
+{
+    struct user user;
+    if (user_find(set->sandbox ? set->user : "", &user, err, errlen) < 0) {
+        return -1;
+    }
+    *uid = user.change && geteuid() == 0 ? user.uid : 0;
+    return 0;
+}
+
 /* ---- sockets that a service manager hands over ---- */
 
 struct handed {
@@ -377,7 +389,8 @@ static struct listener *open_at(struct listening *at, const struct listen_addr *
     struct sock_addr a;
     struct listener_unix rights = {.mode = mode};
     if (addr->kind == LISTEN_UNIX) {
-        return group_of(group, &rights.gid, err, errlen) < 0
+        return group_of(group, &rights.gid, err, errlen) < 0 ||
+                       owner_of(&at->f->settings, &rights.uid, err, errlen) < 0
                    ? NULL
                    : listener_open_unix(loop, addr->path, &rights, "filter", accepted, at, err,
                                         errlen);

@@ -131,7 +131,7 @@ static void take(void *owner, int fd, const struct sock_addr *from UNUSED)
 
 static struct listener *open_with(struct fixture *f, mode_t mode, gid_t gid, char err[200])
 {
-    const struct listener_unix rights = {mode, gid};
+    const struct listener_unix rights = {mode, gid, 0};
     err[0] = '\0';
     f->ls = listener_open_unix(&f->l, f->path, &rights, "test", take, f, err, 200);
     return f->ls;
@@ -230,6 +230,23 @@ static void mode_and_group_say_who_may_connect(void **state)
     assert_int_equal(try_as(f, SOMEBODY), 0);
 }
 
+static void an_owner_is_given_the_socket_with_its_mode(void **state)
+{
+    struct fixture *f = *state;
+    const struct listener_unix rights = {0600, (gid_t)-1, SOMEBODY};
+    struct stat st;
+    char err[200];
+    if (geteuid() != 0) {
+        skip();
+    }
+    f->ls = listener_open_unix(&f->l, f->path, &rights, "test", take, f, err, sizeof(err));
+    assert_non_null(f->ls);
+    assert_int_equal(lstat(f->path, &st), 0);
+    assert_int_equal(st.st_uid, SOMEBODY);
+    assert_int_equal(st.st_mode, S_IFSOCK | 0600);
+    assert_int_equal(try_as(f, SOMEBODY), 0);
+}
+
 /* As somebody who has no right to give that group. */
 static void a_group_that_can_not_be_given_is_an_error_and_leaves_no_socket(void **state)
 {
@@ -258,7 +275,7 @@ static void a_wrong_mode_or_path_is_refused(void **state)
 {
     static const mode_t modes[] = {01777, 02660, 04600, 0100600};
     struct fixture *f = *state;
-    struct listener_unix rights = {0600, (gid_t)-1};
+    struct listener_unix rights = {0600, (gid_t)-1, 0};
     struct stat st;
     char err[200], path[200];
     for (size_t i = 0; i < ARRAY_LEN(modes); i++) {
@@ -276,7 +293,7 @@ static void a_wrong_mode_or_path_is_refused(void **state)
 static void a_live_socket_and_a_file_stay_a_dead_one_is_replaced(void **state)
 {
     struct fixture *f = *state;
-    struct listener_unix rights = {0600, (gid_t)-1};
+    struct listener_unix rights = {0600, (gid_t)-1, 0};
     struct sock_addr at;
     struct stat st;
     char err[200];
@@ -390,6 +407,7 @@ int main(void)
         T(a_socket_never_has_more_rights_than_asked_for),
         T(a_group_is_set_before_others_than_the_owner_may_connect),
         T(mode_and_group_say_who_may_connect),
+        T(an_owner_is_given_the_socket_with_its_mode),
         T(a_group_that_can_not_be_given_is_an_error_and_leaves_no_socket),
         T(a_wrong_mode_or_path_is_refused),
         T(a_live_socket_and_a_file_stay_a_dead_one_is_replaced),
