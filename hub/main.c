@@ -20,6 +20,7 @@
 #include "hub/hub.h"
 #include "hub/access/nextcloud.h"
 #include "hub/access/sessions.h"
+#include "hub/rights.h"
 #include "hub/tunnel/tunnels.h"
 
 struct process {
@@ -96,6 +97,9 @@ static int start(struct process *p, char *err, size_t errlen)
 {
     struct hub *hub = &p->hub;
     hub->since = loop_now(&hub->loop);
+    if (rights_give_up(&hub->settings, hub->log, err, errlen) < 0) {
+        return -1;
+    }
     hub->local_engine_seen = upstream_engine_is_local(hub, TUNNEL_ENGINE_FIRST);
     hub->resolver = resolver_new(&hub->loop, RESOLVER_LIMIT_MS);
     if (make_judges(hub, err, errlen) < 0) {

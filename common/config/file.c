@@ -41,7 +41,11 @@ char *config_read_all(const char *what, const char *path, size_t max, size_t *n,
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 
     if (fd < 0 || fstat(fd, &st) != 0) {
-        config_fail(report, "%s: cannot open '%s': %s", what, path, strerror(errno));
+        if (errno == EACCES)
+            config_fail(report, "%s: cannot open '%s': %s; let user %u read it (chown %u)", what,
+                        path, strerror(errno), (unsigned)geteuid(), (unsigned)geteuid());
+        else
+            config_fail(report, "%s: cannot open '%s': %s", what, path, strerror(errno));
         goto out;
     }
     if (S_ISDIR(st.st_mode)) {

@@ -21,6 +21,17 @@ static bool ends_with(const char *s, const char *end)
     return n >= m && strcmp(s + n - m, end) == 0;
 }
 
+/* Says that, and what to do where it is a question of rights. */
+static void cannot_be_read(const char *path, char *err, size_t cap)
+{
+    if (errno == EACCES)
+        snprintf(err, cap,
+                 "%s: cannot be read: %s; let user %u read it (chown %u), and enter its folder",
+                 path, strerror(errno), (unsigned)geteuid(), (unsigned)geteuid());
+    else
+        snprintf(err, cap, "%s: cannot be read: %s", path, strerror(errno));
+}
+
 /* Reads all of fd, which must be a regular file of at most PEM_FILE_MAX bytes. The text belongs to
  * the caller. Returns NULL with the reason in *why. */
 static char *read_all(int fd, size_t *len, const char **why)
@@ -76,7 +87,7 @@ int pem_file_read(struct pem_file *f, const char *path, char *err, size_t cap)
     /* O_NONBLOCK: a fifo under this name must not hold up the start. */
     fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) {
-        snprintf(err, cap, "%s: cannot be read: %s", path, strerror(errno));
+        cannot_be_read(path, err, cap);
         return -1;
     }
     text = read_all(fd, &n, &why);

@@ -1,7 +1,9 @@
 #include "hub/client/upstream.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/log/log.h"
@@ -220,11 +222,27 @@ static bool to_this_machine(const struct stream *s)
     return ip_is_loopback(&b) || ip_equal(&a, &b);
 }
 
+/* What to do about a socket that is there and that the hub may not use. */
+static const char *socket_remedy(const struct hub *hub, const char *why, char *text, size_t size)
+{
+    const char *path = hub->settings.docker_socket;
+    struct stat st;
+    if (access(path, W_OK) == 0 || errno != EACCES || stat(path, &st) < 0) {
+        return why;
+    }
+    snprintf(
+        text, size,
+        "%s: the hub is user %u, who is not in the socket's group %u; start its container with "
+        "--group-add %u (group_add in a compose file), or as root with HP_USER",
+        why, (unsigned)geteuid(), (unsigned)st.st_gid, (unsigned)st.st_gid);
+    return text;
+}
+
 static void dial_ready(void *owner, struct stream *s, bool timed_out, const char *why)
 {
     struct upstream_wait *w = owner;
     struct upstream_result result = {.s = s, .why = why, .timed_out = timed_out};
-    char text[256];
+    char text[400];
     if (s && w->own_port && to_this_machine(s)) {
         stream_close(s);
         result.s = NULL;
@@ -237,6 +255,8 @@ static void dial_ready(void *owner, struct stream *s, bool timed_out, const char
             result.hop = HOP_TUNNEL;
             snprintf(text, sizeof(text), "no tunnel offers port %u, and %s", w->tunnel_port, why);
             result.why = text;
+        } else if (w->hop == HOP_ENGINE) {
+            result.why = socket_remedy(w->hub, why, text, sizeof(text));
         }
     }
     finish(w, &result);

@@ -89,6 +89,9 @@ struct hub_settings {
     uint64_t tunnel_keepalive_timeout;
     int64_t tunnel_pool;
 
+    /* Rights */
+    char *user;
+
     /* Log */
     int log_level;  /* enum log_level */
     int log_format; /* enum log_format */

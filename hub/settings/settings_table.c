@@ -185,6 +185,12 @@ static const struct setting ROWS[] = {
     ROW("HP_TUNNEL_POOL", SETTING_INT, tunnel_pool, "5", 0, 1000,
         "Connections kept ready for each proxy of a tunnel, at most what its client offers."),
 
+    HEADING("Rights"),
+    TEXT(
+        "HP_USER", user, "", "a name or a number",
+        "The user to become when started as root; certs_dir is made usable for them, and of groups "
+        "that of docker_socket is kept. Empty: stay as we are."),
+
     HEADING("Log"),
     CHOICE("HP_LOG_LEVEL", log_level, "warning", log_level_names,
            "The least important lines that are written."),

@@ -42,6 +42,24 @@ static int fail(const struct certs_files *s, const char *name, const char *what,
     return -1;
 }
 
+/* The same, with what to do about it. */
+static int fail_to_write(const struct certs_files *s, const char *name, const char *what, char *err,
+                         size_t cap)
+{
+    char text[256];
+    int e = errno;
+
+    if (e == EROFS)
+        snprintf(text, sizeof(text),
+                 "%s (mount HP_CERTS_DIR to be written to, or set it to another folder)", what);
+    else
+        snprintf(text, sizeof(text),
+                 "%s (let user %u write to HP_CERTS_DIR: chown it, or set it to another folder)",
+                 what, (unsigned)geteuid());
+    errno = e;
+    return fail(s, name, text, err, cap);
+}
+
 static int open_folder(struct certs_files *s, const char *base, char *err, size_t cap)
 {
     const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
@@ -54,10 +72,7 @@ static int open_folder(struct certs_files *s, const char *base, char *err, size_
     /* 0755, as HaRP makes it: the keys in it have their own modes, and others may watch the dates
      * of the certificates. */
     if ((mkdir(base, 0755) < 0 && errno != EEXIST) || (mkdir(s->dir, 0755) < 0 && errno != EEXIST))
-        return fail(s, "",
-                    "the certificate folder cannot be made (give the hub's user the right to "
-                    "write there, or set HP_CERTS_DIR)",
-                    err, cap);
+        return fail_to_write(s, "", "the certificate folder cannot be made", err, cap);
     s->fd = open(s->dir, flags);
     if (s->fd < 0)
         return fail(s, "", "the certificate folder cannot be opened", err, cap);
@@ -218,7 +233,7 @@ int certs_files_replace(struct certs_files *s, const struct str text[CERTS_FILE_
     char ignored[16];
 
     if (mkdirat(s->fd, staging, 0700) < 0)
-        return fail(s, "", "the certificate folder cannot be written to", err, cap);
+        return fail_to_write(s, "", "the certificate folder cannot be written to", err, cap);
     for (int f = 0; f < CERTS_FILE_COUNT; f++)
         if (text[f].p && write_staged(s, (enum certs_file)f, text[f], err, cap) < 0)
             goto undo;
