@@ -256,19 +256,25 @@ static bool has_ending(const char *path, const char *ending)
     return n >= e && strcasecmp(path + n - e, ending) == 0;
 }
 
-/* frpc's file does not know this setting of ours. */
-static int load_toml(struct tunnel_config *config, const char *path, char *const *env,
-                     struct config_report *report)
+int tunnel_config_load_socket(struct tunnel_config *config, char *const *env,
+                              struct config_report *report)
 {
     struct str text = settings_env(env, "HP_STATUS_SOCKET");
 
     if (!text.p)
         text = STR(TUNNEL_STATUS_DEFAULT);
-    if (frpc_toml_load(config, path, env, report) != 0)
-        return -1;
     if (listen_parse(text, &config->status_socket) != 0)
         return config_fail(report, "HP_STATUS_SOCKET: write unix:/PATH, or off");
     return check_status_socket(config, "HP_STATUS_SOCKET", report);
+}
+
+/* frpc's file does not know this setting of ours. */
+static int load_toml(struct tunnel_config *config, const char *path, char *const *env,
+                     struct config_report *report)
+{
+    return frpc_toml_load(config, path, env, report) == 0
+               ? tunnel_config_load_socket(config, env, report)
+               : -1;
 }
 
 int tunnel_config_load(struct tunnel_config *config, const char *path, char *const *env,

@@ -97,6 +97,10 @@ struct program tunnel_program(const char *version);
  * nothing to free. */
 int tunnel_config_load(struct tunnel_config *config, const char *path, char *const *env,
                        struct config_report *report) MUST_CHECK;
+/* Of the environment, status_socket alone: what a command needs that asks a client whose other settings are
+ * in a file that it was not told of, as a container's health check. *config was zeroed. 0, or -1 as above. */
+int tunnel_config_load_socket(struct tunnel_config *config, char *const *env,
+                              struct config_report *report) MUST_CHECK;
 void tunnel_config_free(struct tunnel_config *config);
 
 /* Whether two proxies are the same in all that matters; for reloading. */

@@ -45,7 +45,9 @@ static struct tunnel_config *load(struct process *p, char *err, size_t errlen)
 {
     struct config_report report = {.warn = warn, .arg = &p->log};
     struct tunnel_config *set = xcalloc(1, sizeof(*set));
-    if (tunnel_config_load(set, p->options.config, environ, &report) < 0) {
+    bool asks = p->options.command && !p->options.config[0];
+    if ((asks ? tunnel_config_load_socket(set, environ, &report)
+              : tunnel_config_load(set, p->options.config, environ, &report)) < 0) {
         snprintf(err, errlen, "%s", report.error);
         free(set);
         return NULL;
