@@ -11,7 +11,7 @@ set -eu
 build='gcc make pkg-config libc6-dev libuv1-dev libssl-dev libcurl4-openssl-dev libwebsockets-dev libwebsockets-evlib-uv
     libyajl-dev libconfig-dev libpcre2-dev libseccomp-dev ca-certificates'
 test='libcmocka-dev python3 python3-pytest python3-aiohttp python3-websockets python3-cryptography python3-yaml curl openssl
-    docker.io busybox-static iproute2 debhelper mmdebstrap mandoc'
+    docker.io docker-compose busybox-static iproute2 debhelper mmdebstrap mandoc'
 # From Debian 13 on Docker's client is a package of its own.
 case $(cat /etc/debian_version 2>/dev/null) in
 '' | 1[0-2] | 1[0-2].*) ;;

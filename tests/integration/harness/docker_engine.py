@@ -2,7 +2,8 @@
 
 It has a folder, a socket, a containerd and a mount namespace of its own, so that its mounts end
 with it. It touches no network: no bridge, no firewall rules, no resolver to ask for a registry.
-Containers use the host's network (NetworkMode `host`).
+Containers use the host's network (NetworkMode `host`). In a network namespace of the tests' own it has
+bridges there, too, and publishes ports.
 """
 import os
 import pathlib
@@ -27,11 +28,16 @@ class NoEngine(Exception):
 
 
 class DockerEngine:
-    """Owns dockerd and its folder. `socket` is where it listens, `api` how tests ask it.
+    """Owns dockerd and its folder. `socket` is where it listens, `api` how tests ask it. namespace: a
+    Namespace of netns.py that is "the host's network" to its containers, who reach it at `gateway`;
+    None: this machine's.
 
     stop() and kill() end it and leave its data; start() starts it again; close() removes all."""
 
-    def __init__(self):
+    gateway = "172.17.0.1"  # the address of docker0, unless it is told another
+
+    def __init__(self, namespace=None):
+        self.namespace = namespace
         if os.geteuid() != 0:
             raise NoEngine("a Docker engine needs root")
         self.program = shutil.which("dockerd", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
@@ -54,10 +60,12 @@ class DockerEngine:
                    "--config-file", self.folder / "daemon.json",
                    "--data-root", self.folder / "data", "--exec-root", self.folder / "run",
                    "--pidfile", self.folder / "dockerd.pid", "--group", str(os.getegid()),
-                   "--bridge", "none", "--iptables=false", "--ip6tables=false",
-                   "--ip-forward=false", "--ip-masq=false", "--userland-proxy=false",
+                   "--iptables=false", "--ip6tables=false", "--ip-forward=false", "--ip-masq=false",
+                   *(() if self.namespace else ("--bridge", "none", "--userland-proxy=false")),
                    # Without systemd; the storage driver is the best that works here.
                    "--exec-opt", "native.cgroupdriver=cgroupfs", "--shutdown-timeout", "5"]
+        if self.namespace:
+            command = self.namespace.command(*command)
         environment = {name: value for name, value in os.environ.items()
                        if not name.startswith("HP_") and not name.lower().endswith("_proxy")}
         with open(self.log, "ab") as sink:

@@ -166,12 +166,18 @@ START = 'CMD ["/start.sh", "exapp"]'
 HEALTHCHECK = "HEALTHCHECK --interval=200ms --retries=1 CMD "
 
 
-def make_images(api, folder):
-    """All images of this file; each is there once this returns."""
+def make_plain(api, folder):
+    """PLAIN and NEXT alone; the ExApp and the tar."""
     exapp = build_exapp(folder)
     whole = root(exapp, "debian", tunnel=True)
     api.import_image(whole, PLAIN, [PATH, START])
     api.tag(PLAIN, NEXT)
+    return exapp, whole
+
+
+def make_images(api, folder):
+    """All images of this file; each is there once this returns."""
+    exapp, whole = make_plain(api, folder)
     api.import_image(whole, HEALTHY, [PATH, START, HEALTHCHECK + '["exapp", "--health"]'])
     api.import_image(whole, UNHEALTHY, [PATH, START, HEALTHCHECK + '["false"]'])
     debian = root(exapp, "debian")
