@@ -241,6 +241,8 @@ static void on_new_proxy(struct tunnel *t, const struct frp_new_proxy *p)
         tell_refused(t, p, error);
     } else {
         t->port = (uint16_t)p->remote_port;
+        /* What is known of the port may be of another service. */
+        t->generation = ++t->ts->generations;
         memcpy(t->name, p->proxy_name.p, p->proxy_name.n);
         t->name[p->proxy_name.n] = '\0';
         t->ts->ports[t->port - TUNNEL_APP_FIRST] = t;
