@@ -21,10 +21,25 @@ AWAY = (ConnectionError, FileNotFoundError, TimeoutError)
 # $1 stands in place of the machine's resolv.conf; the rest is the command.
 IN_A_MOUNT_NAMESPACE = ["unshare", "--mount", "--propagation", "slave", "sh", "-ec",
                         'mount --bind "$1" /etc/resolv.conf; shift; exec "$@"', "sh"]
+# Without systemd and firewall rules; the storage driver is the best that works here.
+ALONE = ["--iptables=false", "--ip6tables=false", "--ip-forward=false", "--ip-masq=false", "--exec-opt",
+         "native.cgroupdriver=cgroupfs", "--shutdown-timeout", "5"]
+# And without a network of its own.
+APART = [*ALONE, "--bridge", "none", "--userland-proxy=false"]
 
 
 class NoEngine(Exception):
     """The engine can't run here; the text says why."""
+
+
+def dockerd():
+    """The program, where it can be started; raises NoEngine elsewhere."""
+    if os.geteuid() != 0:
+        raise NoEngine("a Docker engine needs root")
+    program = shutil.which("dockerd", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+    if not program:
+        raise NoEngine("there is no dockerd (Debian package docker.io)")
+    return program
 
 
 class DockerEngine:
@@ -38,11 +53,7 @@ class DockerEngine:
 
     def __init__(self, namespace=None):
         self.namespace = namespace
-        if os.geteuid() != 0:
-            raise NoEngine("a Docker engine needs root")
-        self.program = shutil.which("dockerd", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
-        if not self.program:
-            raise NoEngine("there is no dockerd (Debian package docker.io)")
+        self.program = dockerd()
         # Short: containerd's sockets lie below it, and a socket's path has 107 bytes at most.
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="harp-engine-"))
         self.socket = self.folder / "docker.sock"
@@ -60,10 +71,7 @@ class DockerEngine:
                    "--config-file", self.folder / "daemon.json",
                    "--data-root", self.folder / "data", "--exec-root", self.folder / "run",
                    "--pidfile", self.folder / "dockerd.pid", "--group", str(os.getegid()),
-                   "--iptables=false", "--ip6tables=false", "--ip-forward=false", "--ip-masq=false",
-                   *(() if self.namespace else ("--bridge", "none", "--userland-proxy=false")),
-                   # Without systemd; the storage driver is the best that works here.
-                   "--exec-opt", "native.cgroupdriver=cgroupfs", "--shutdown-timeout", "5"]
+                   *(ALONE if self.namespace else APART)]
         if self.namespace:
             command = self.namespace.command(*command)
         environment = {name: value for name, value in os.environ.items()
