@@ -103,17 +103,18 @@ def integration_parts(options, suites):
         files[:] = [name for name in files if name not in found]
         return found
 
+    containers = taken("deploy_images", "deploy_compose", "deploy_installer_compose")
     deploy = taken("deploy_")
     if "integration" not in suites:
         files = []
     if options.filter:
-        return [files + (deploy if "deploy" in suites else [])]
+        return [files + (deploy + containers if "deploy" in suites else [])]
     logs = taken("logs.py")
     faults = taken("docker_faults")
     hostile = taken("docker_attacks", "docker_filter_", "filter_", "audit_")
     docker = taken("docker_")
     parts = [part + logs for part in (files, docker, faults, hostile) if part]
-    return parts + ([deploy] if deploy and "deploy" in suites else [])
+    return parts + ([deploy, containers] if "deploy" in suites else [])
 
 
 def count_pytest(report, code):

@@ -132,6 +132,7 @@ struct program tunnel_program(const char *version)
 {
     return (struct program){
         .name = "harp-tunnel-client",
+        .config = "/etc/harp/tunnel.cfg",
         .version = version,
         .summary =
             "Connects to a hub and hands the connections that come through to local services.",

@@ -1,5 +1,7 @@
 #include "common/config/options.h"
 
+#include <unistd.h>
+
 #define ENV_CONFIG "HP_CONFIG"
 
 static void print_commands(const struct program *program, FILE *out)
@@ -32,11 +34,13 @@ static int print_help(const struct program *program, FILE *out)
             "\n"
             "  -c, --config FILE   read settings from FILE (else from the file that " ENV_CONFIG
             " names)\n"
+            "%s%s%s"
             "      --check-config  read all settings, say whether they are good, and end\n"
             "      --print-config  print an example configuration file with all settings\n"
             "  -h, --help          print this text\n"
             "      --version       print the version\n",
-            program->summary);
+            program->summary, program->config ? "                      a command: else from " : "",
+            program->config ? program->config : "", program->config ? ", if it is there\n" : "");
     if (health_of(program))
         fputs("      --health        the same as the command health: for health checks\n", out);
     for (size_t i = 0; i < program->options_n; i++) {
@@ -189,5 +193,10 @@ int options_parse(struct options *options, int argc, char *const *argv, char *co
                                        NULL);
         memcpy(options->config, from_env.p, from_env.n);
     }
+    /* Who looks what is wrong should not have to know where the service has its settings. The program itself reads
+     * no file that nobody named. */
+    if (!options->config[0] && options->command && program->config &&
+        access(program->config, F_OK) == 0)
+        snprintf(options->config, sizeof(options->config), "%s", program->config);
     return OPTIONS_RUN;
 }

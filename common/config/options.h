@@ -41,6 +41,8 @@ struct program {
     const char *version;
     const char *summary; /* one sentence for --help */
     const struct settings *settings;
+    const char *
+        config; /* the file that a package installs: what a command reads where no other is named */
     const char *example_head; /* around the settings of --print-config; may be NULL */
     const char *example_tail;
     const struct program_command *commands;
@@ -55,8 +57,9 @@ struct option_given {
 };
 
 struct options {
-    char config[OPTIONS_PATH_MAX]; /* --config, else HP_CONFIG, else empty */
-    bool check_config;             /* read the settings, say whether they are good, and end */
+    /* --config, else HP_CONFIG, else of a command the program's own file if it is there, else empty */
+    char config[OPTIONS_PATH_MAX];
+    bool check_config; /* read the settings, say whether they are good, and end */
     const struct program_command *command;        /* NULL: none, the program itself is to run */
     const char *arguments[OPTIONS_ARGUMENTS_MAX]; /* words of argv */
     size_t arguments_n;

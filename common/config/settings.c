@@ -202,7 +202,8 @@ static int set_listen(const struct reading *r, struct str value, void *out)
     const char *why = NULL;
     char shown[CONFIG_SHOW_MAX];
 
-    if ((listen_parse(value, &addr) != 0 && listen_lookup(value, &addr, &why) != 0 && !why) ||
+    if ((listen_parse(value, &addr) != 0 &&
+         (r->row->min != 1 || (listen_lookup(value, &addr, &why) != 0 && !why))) ||
         (!why && addr.kind == LISTEN_OFF && !may_be_off))
         return wrong(r, value, "is no address to listen on",
                      may_be_off ? "ADDRESS:PORT, [IPV6]:PORT, unix:/PATH or off"

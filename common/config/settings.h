@@ -31,7 +31,8 @@ enum setting_type { /* field                     min and max are                
                     SETTING_DURATION, /* uint64_t, milliseconds    milliseconds                       */
                     SETTING_TIMEOUT, /* the same, and a number other than 0 must have its unit */
                     SETTING_CHOICE, /* int, index in `choices`   not used                           */
-                    SETTING_LISTEN, /* struct listen_addr        max 1: the word `off` is allowed   */
+                    SETTING_LISTEN, /* struct listen_addr        max 1: the word `off` is allowed;
+                                                                  min 1: a name is looked up         */
                     SETTING_ADDRESSES, /* struct ip_set             not used                           */
 };
 

@@ -34,17 +34,18 @@
 #define KIB 1024LL
 #define GIB (KIB * KIB * KIB)
 #define OFF_ALLOWED 1
+#define NAME_ALLOWED 1 /* as HaRP takes them */
 
 static const char *const FRP_ACCEPT_NAMES[] = {"all", "engines", "none", NULL};
 
 static const struct setting ROWS[] = {
     HEADING("Listeners"),
-    ROW("HP_EXAPPS_ADDRESS", SETTING_LISTEN, exapps_address, "0.0.0.0:8780", 0, 0,
+    ROW("HP_EXAPPS_ADDRESS", SETTING_LISTEN, exapps_address, "0.0.0.0:8780", NAME_ALLOWED, 0,
         "Where browsers and AppAPI come in over HTTP."),
-    ROW("HP_EXAPPS_HTTPS_ADDRESS", SETTING_LISTEN, exapps_https_address, "0.0.0.0:8781", 0,
-        OFF_ALLOWED,
+    ROW("HP_EXAPPS_HTTPS_ADDRESS", SETTING_LISTEN, exapps_https_address, "0.0.0.0:8781",
+        NAME_ALLOWED, OFF_ALLOWED,
         "The same over HTTPS. Used when the file cert.pem (certificates and key) is in certs_dir."),
-    ROW("HP_FRP_ADDRESS", SETTING_LISTEN, frp_address, "0.0.0.0:8782", 0, OFF_ALLOWED,
+    ROW("HP_FRP_ADDRESS", SETTING_LISTEN, frp_address, "0.0.0.0:8782", NAME_ALLOWED, OFF_ALLOWED,
         "Where tunnels from ExApps and Docker engines come in."),
     ROW("HP_ADMIN_ADDRESS", SETTING_LISTEN, admin_address, "127.0.0.1:8200", 0, OFF_ALLOWED,
         "Where the administration interface is, which `harp-hub bans` asks. Do not open it to a "
@@ -236,6 +237,7 @@ struct program hub_program(const char *version)
 {
     return (struct program){
         .name = "harp-hub",
+        .config = "/etc/harp/hub.cfg",
         .version = version,
         .summary = "Lets browsers and Nextcloud reach ExApps, directly or through tunnels.",
         .settings = &hub_settings_table,

@@ -78,6 +78,7 @@ struct program filter_program(const char *version)
 {
     return (struct program){
         .name = "harp-socket-filter",
+        .config = "/etc/harp/filter.cfg",
         .version = version,
         .summary = "Stands in front of a Docker socket and lets through what a policy allows.",
         .settings = &filter_settings_table,

@@ -37,7 +37,7 @@ NOT_MESSAGES = {  # files
 EXCEPTIONS = [  # whole texts
     (r".*\\r.*", "parts of HTTP"),
     (r"Content-Type: .*|(application|text)/.*|GET, HEAD|Authorization: Bearer", "the same"),
-    (r"# .*|Usage: .*|%s {4}-c, .*|Commands, which .*|Settings, by .*|Exit codes: .*|--health .*|A command ends with 1.*",
+    (r"# .*|Usage: .*|%s {4}-c, .*|Commands, which .*|Settings, by .*|Exit codes: .*|--health .*|a command: else from|, if it is there|A command ends with 1.*",
      "--help and --print-config"),
     (r"(Lists|Checks|Asks|Says|Tells|Sends|Stands|Lets|Connects) .*|The same in one line.*|\[list.*|(show|verify) \[.*|where (to listen|the engine is).*",
      "what --help says of commands"),
