@@ -79,6 +79,7 @@ def run_unit(build, options):
         print(f"no unit tests in {build}/tests: run `make unit`")
         total.failed = 1
     programs = [path for path in programs if not options.filter or options.filter in path.name]
+    programs = [path for path in programs if path.name not in options.without]
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         results = pool.map(lambda path: run_program(path, options), programs)
         for path, (code, text) in zip(programs, results):
@@ -170,6 +171,7 @@ def main():
     parser.add_argument("--suite", action="append", choices=SUITES,
                         help="may be repeated (default: all)")
     parser.add_argument("--filter", help="only tests (unit: programs) with this word in the name")
+    parser.add_argument("--without", action="append", default=[], help="a program of unit tests to leave out")
     parser.add_argument("--wrap", default="", help="a command in front of unit tests and of the programs (valgrind)")
     parser.add_argument("--seconds", type=float, default=120, help="limit for a unit test program")
     parser.add_argument("--counts", help="also write `N passed, ...` to this file")

@@ -410,6 +410,10 @@ echoed=$(helper websocket "$url/ws" 'hello through the tunnel' 2>>"$folder/curl.
 [ "$echoed" = 'hello through the tunnel' ] || fail "WebSocket echoed: $echoed"
 ok websocket "echoes '$echoed'"
 
+# The hub's own word on all of it: a line each, `ok`, `unsure` or `WRONG` first.
+"$build/harp-hub" status >"$folder/status" 2>>"$folder/curl.log" || fail "harp-hub status: $(cat "$folder/status")"
+ok status "harp-hub status: $(grep -c '^ok ' "$folder/status") lines are ok, none is wrong"
+
 printf '%s\n' "${bold}where to look${plain}"
 look() {
     printf '  %-12s %s\n' "$@"
