@@ -52,7 +52,7 @@ UNIT_HELP  := $(call obj,$(filter-out $(wildcard tests/unit/test_*.c),$(wildcard
 .DEFAULT_GOAL := all
 .SECONDARY:
 .DELETE_ON_ERROR:
-.PHONY: all unit fuzz-build clean
+.PHONY: all unit fuzz-build clean FORCE
 
 # Without a command of its own, make would say that there was nothing to do.
 all: $(PROGRAMS)
@@ -84,7 +84,12 @@ $(BUILD)/lib%.a:
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
-$(BUILD)/obj/%.o: %.c
+# Changes when VERSION does, and everything is made anew then: several files have it in them.
+$(BUILD)/version: FORCE
+	@mkdir -p $(@D)
+	@printf '%s\n' '$(VERSION)' | cmp -s - $@ || printf '%s\n' '$(VERSION)' >$@
+
+$(BUILD)/obj/%.o: %.c $(BUILD)/version
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
 	$(Q)$(CC) $(CPPFLAGS) $(PKG_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<

@@ -7,7 +7,7 @@ unit         every FOLDER/tests/test_*; the tests in them are counted, a program
              middle of a test has failed that test
 integration  pytest over tests/integration, against the programs in FOLDER, in parts side by side
 deploy       those of its files that judge what an administrator installs (test_deploy_*): images, packages,
-             units, other servers' configurations; side by side with the others
+             units, other servers' configurations; in parts, too, when the others are done
 The last line is `N passed, N failed, N skipped` over all suites; the exit code is 1 if any failed.
 """
 import argparse
@@ -92,7 +92,7 @@ def run_unit(build, options):
     return total
 
 
-def integration_parts(options, suites):
+def parts_of(options, suite):
     """The files that are run side by side: most of the time tests wait, for Docker engines above all.
     Each part looks for secrets in its own logs."""
     files = sorted(str(path.relative_to(ROOT))
@@ -106,16 +106,15 @@ def integration_parts(options, suites):
 
     containers = taken("deploy_images", "deploy_compose", "deploy_installer_compose")
     deploy = taken("deploy_")
-    if "integration" not in suites:
-        files = []
     if options.filter:
-        return [files + (deploy + containers if "deploy" in suites else [])]
+        return [deploy + containers if suite == "deploy" else files]
+    if suite == "deploy":
+        return [deploy, containers]
     logs = taken("logs.py")
     faults = taken("docker_faults")
     hostile = taken("docker_attacks", "docker_filter_", "filter_", "audit_")
     docker = taken("docker_")
-    parts = [part + logs for part in (files, docker, faults, hostile) if part]
-    return parts + ([deploy, containers] if "deploy" in suites else [])
+    return [part + logs for part in (files, docker, faults, hostile)]
 
 
 def count_pytest(report, code):
@@ -132,14 +131,14 @@ def count_pytest(report, code):
     return total
 
 
-def run_integration(build, options, suites):
+def run_programs(build, options, suite):
     total = Count()
     folder = pathlib.Path(tempfile.mkdtemp(prefix="harp-tests-"))
     environment = dict(os.environ, HARP_BUILD=str(build), PYTHONDONTWRITEBYTECODE="1")
     if options.wrap:
         environment["HARP_WRAP"] = options.wrap
     started = []
-    for number, files in enumerate(integration_parts(options, suites)):
+    for number, files in enumerate(parts_of(options, suite)):
         command = [PYTHON, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=short",
                    f"--junit-xml={folder}/junit-{number}.xml", f"--basetemp={folder}/work-{number}",
                    *(["-k", options.filter] if options.filter else []), *files]
@@ -180,14 +179,9 @@ def main():
     build = (ROOT / options.build).resolve()
     total, lines = Count(), []
     suites = options.suite or SUITES
-    # The last two are one run of pytest, in parts.
-    runs = [("unit", run_unit)] if "unit" in suites else []
-    if programs := [name for name in SUITES[1:] if name in suites]:
-        runs.append((" and ".join(programs),
-                     lambda build, options: run_integration(build, options, programs)))
-    for name, run in runs:
+    for name in (name for name in SUITES if name in suites):
         began = time.monotonic()
-        count = run(build, options)
+        count = run_unit(build, options) if name == "unit" else run_programs(build, options, name)
         total.add(count)
         lines.append(f"{name}: {count} ({time.monotonic() - began:.1f} s)")
         print(lines[-1], flush=True)

@@ -1,6 +1,6 @@
 /* status.h - what the client says about itself, at a unix socket: one JSON document for whoever connects.
  *
- *   {"version": "0.7.0", "server": "hub.example.com:8782", "state": "running", "since": 1764000000,
+ *   {"version": "0.8.0", "server": "hub.example.com:8782", "state": "running", "since": 1764000000,
  *    "last_error": null,
  *    "proxies": [{"name": "docker-host-1", "remote_port": 24001, "state": "open",
  *                 "target": "unix:/run/docker.sock", "connections": 3, "answered": 3,
