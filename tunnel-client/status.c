@@ -4,12 +4,13 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "common/base/list.h"
 #include "common/json/json.h"
 #include "common/log/log.h"
 #include "common/stream/listener.h"
 
 struct asker {
-    struct asker *prev, *next;
+    struct list_link link;
     struct status *status;
     struct stream *stream;
     struct timer limit;
@@ -18,7 +19,7 @@ struct asker {
 struct status {
     struct session *session;
     struct listener *listener;
-    struct asker askers; /* head of a ring */
+    struct list_link *askers;
     unsigned count;
 };
 
@@ -98,17 +99,21 @@ static ssize_t write_document(const struct session *s, char *buf, size_t size)
 
 /* ---- those who ask ---- */
 
-static void asker_end(struct asker *a)
+/* It is in no list any more. */
+static void asker_free(struct asker *a)
 {
-    struct status *st = a->status;
-    timer_remove(st->session->loop, &a->limit);
+    timer_remove(a->status->session->loop, &a->limit);
     if (a->stream) {
         stream_close(a->stream);
     }
-    a->prev->next = a->next;
-    a->next->prev = a->prev;
-    st->count--;
+    a->status->count--;
     free(a);
+}
+
+static void asker_end(struct asker *a)
+{
+    list_remove(&a->link);
+    asker_free(a);
 }
 
 static size_t on_data(void *owner UNUSED, struct stream *stream UNUSED, const char *p UNUSED,
@@ -152,9 +157,7 @@ static void on_accept(void *owner, int fd, const struct sock_addr *from UNUSED)
     a->status = st;
     a->stream = stream;
     a->limit.fire = on_limit;
-    a->next = &st->askers;
-    a->prev = st->askers.prev;
-    a->prev->next = a->next->prev = a;
+    list_add(&st->askers, &a->link);
     st->count++;
     stream_own(stream, &events, a);
     timer_set(l, &a->limit, STATUS_LIMIT_MS);
@@ -178,7 +181,6 @@ struct status *status_start(struct session *s, const struct listen_addr *at)
     }
     struct status *st = xcalloc(1, sizeof(*st));
     st->session = s;
-    st->askers.prev = st->askers.next = &st->askers;
     st->listener =
         listener_open_unix(s->loop, at->path, &rights, "status", on_accept, st, err, sizeof(err));
     if (!st->listener) {
@@ -195,8 +197,9 @@ struct status *status_start(struct session *s, const struct listen_addr *at)
 void status_free(struct status *st)
 {
     if (st) {
-        while (st->askers.next != &st->askers) {
-            asker_end(st->askers.next);
+        struct list_link *link;
+        while ((link = list_take(&st->askers))) {
+            asker_free(CONTAINER_OF(link, struct asker, link));
         }
         listener_close(st->listener);
         free(st);

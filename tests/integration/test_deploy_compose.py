@@ -15,7 +15,7 @@ from harness.deploy_host import COMPOSE, USER, Compose, open_host
 from harness.docker_images import make_plain
 from harness.recorded import record_of_testapp
 from harness.recorded_docker import asked, play
-from harness.wait import DEFAULT
+from harness.wait import DEFAULT, Overdue
 
 FILES = ("all-in-one", "hub", "docker-host")
 BACK = 6 * DEFAULT  # pauses of restart policies and of tunnel clients double with each failure
@@ -123,8 +123,20 @@ class Installation:
             yield play(self.daemon, bundle, exchange), exchange["response"]
 
     def wait_for_engine(self):
-        wait_for(lambda: self.answer("OK", lambda: self.daemon.gate("v1.41/_ping").text), BACK,
-                 "the engine's answer through the hub", pause=0.05)
+        try:
+            wait_for(lambda: self.answer("OK", lambda: self.daemon.gate("v1.41/_ping").text), BACK,
+                     "the engine's answer through the hub", pause=0.05)
+        except Overdue as error:
+            raise AssertionError(f"{error}\n{self.tell()}") from None
+
+    def tell(self):
+        """How all of them are, and what they said last."""
+        docker = self.host.docker
+        told = [docker.run("ps", "-a", "--format", "{{.Names}} {{.Status}}").out]
+        for name in self.names.values():
+            logged = docker.run("logs", "--tail", "8", name)
+            told.append(f"{name}:\n{logged.out}{logged.err}")
+        return "\n".join(told)
 
     @staticmethod
     def answer(wanted, call):

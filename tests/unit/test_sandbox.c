@@ -158,7 +158,7 @@ static void said_child(const void *arg UNUSED)
     snprintf(want, sizeof(want), "user %u, group %u, no capabilities, no new privileges, %s, %s",
              (unsigned)getuid(), (unsigned)getgid(), landlock,
              sandbox_seccomp_usable() ? "seccomp"
-             : SANITIZED_BUILD      ? "no seccomp (built with a sanitizer)"
+             : SANITIZED_BUILD        ? "no seccomp (built with a sanitizer)"
                                       : "no seccomp");
     NEED(groups > 0 || strcmp(said, want) == 0);
 }
