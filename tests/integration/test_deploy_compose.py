@@ -136,7 +136,8 @@ class Installation:
         for name in self.names.values():
             logged = docker.run("logs", "--tail", "8", name)
             told.append(f"{name}:\n{logged.out}{logged.err}")
-        return "\n".join(told)
+            told.append(docker.run("inspect", "--format", "{{json .State}} restarts: {{.RestartCount}}", name).out)
+        return "\n".join([*told, self.host.engine.tail(40)])
 
     @staticmethod
     def answer(wanted, call):
@@ -150,6 +151,10 @@ class Installation:
         """As if it had crashed: a stop by Docker would be a person's wish. The engine ends by a signal that it
         obeys, as at a reboot, unless it is to crash."""
         if what == "engine" and crash:
+            # Docker 20.10 that crashes amid a container's end finds its "task already exists" afterwards, and leaves
+            # it stopped for good.
+            for name in self.names.values():
+                wait_for(lambda name=name: self.host.pid(name), BACK, f"{name} to run", pause=0.02)
             self.host.engine.kill()
             self.host.engine.start()
             return
@@ -160,7 +165,9 @@ class Installation:
             self.host.engine.start()
             return
         name = self.names[what]
-        os.kill(wait_for(lambda: self.host.pid(name), BACK, f"{name} to run", pause=0.02), signal.SIGKILL)
+        pid = wait_for(lambda: self.host.pid(name), BACK, f"{name} to run", pause=0.02)
+        os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: self.host.pid(name) != pid, BACK, f"Docker to notice the end of {name}", pause=0.02)
 
     def close(self):
         self.host.engine.clean()

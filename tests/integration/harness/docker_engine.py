@@ -119,9 +119,13 @@ class DockerEngine:
 
     def kill(self):
         """As if it had crashed: its socket stays as a file, containers may go on."""
+        proxies = self._proxies()
         self.child.kill()
         self.child.wait()
         self._wait_containerd()
+        # They end with it, but not at once; the next dockerd would find published ports in use, and leave
+        # their containers stopped for good.
+        wait_for(lambda: not any(map(self._is_proxy, proxies)), STOP_SECONDS, "its port proxies to end")
 
     def clean(self):
         """Removes all containers and volumes."""
@@ -143,6 +147,18 @@ class DockerEngine:
                 self.kill()
             self._wait_containerd()
             shutil.rmtree(self.folder, ignore_errors=True)
+
+    @staticmethod
+    def _is_proxy(pid):
+        """Whether that is a process that publishes a port; one that has ended and waits for its parent is none."""
+        try:
+            return b"docker-proxy" in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
+        except (FileNotFoundError, ProcessLookupError):
+            return False
+
+    def _proxies(self):
+        children = pathlib.Path(f"/proc/{self.child.pid}/task").glob("*/children")
+        return [pid for path in children for pid in path.read_text().split() if self._is_proxy(pid)]
 
     def _wait_containerd(self):
         """It is dockerd's child, and ends with it. Where nobody fetches its exit code its number
