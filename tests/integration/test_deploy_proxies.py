@@ -12,7 +12,7 @@ import time
 
 import pytest
 from conftest import open_site
-from harness import Deadline, RawClient, RawOrigin, app, free_port, response, wait_for
+from harness import DEFAULT, Deadline, RawClient, RawOrigin, app, free_port, response, wait_for
 from harness.credentials import APP_TOKEN, SHARED_KEY, app_authorization
 from harness.missing import skip_or_fail
 from harness.proxies import HOST, KINDS
@@ -403,6 +403,7 @@ def test_an_event_comes_while_the_answer_is_open(front):
 
 def test_an_upload_may_pause(front):
     reply = front.upload.response("POST", PAUSE + 10)
+    front.late.join(DEFAULT)  # it ends when all is sent, which the answer may come before
     assert reply.status == 200 and not front.late.is_alive(), reply
     assert json.loads(reply.body)["sha256"] == hashlib.sha256(b"firstafter").hexdigest()
 
