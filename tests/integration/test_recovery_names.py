@@ -175,3 +175,4 @@ def test_a_name_that_nobody_knows_ends_the_start_with_the_reason(site):
     hub.wait_line("HP_EXAPPS_ADDRESS: the name in 'no-such-host:", "could not be looked up: ",
                   "write an IP address")
     hub.expect_end(1)
+    hub.wait()
