@@ -105,12 +105,11 @@ def parts_of(options, suite):
         return found
 
     containers = taken("deploy_images", "deploy_compose", "deploy_installer_compose")
-    proxies = taken("deploy_proxies")
     deploy = taken("deploy_")
     if options.filter:
-        return [deploy + proxies + containers if suite == "deploy" else files]
+        return [deploy + containers if suite == "deploy" else files]
     if suite == "deploy":
-        return [deploy, proxies, containers]
+        return [deploy, containers]
     logs = taken("logs.py")
     faults = taken("docker_faults")
     hostile = taken("docker_attacks", "docker_filter_", "filter_", "audit_")

@@ -316,7 +316,7 @@ def test_a_program_that_died_is_started_again(host, installed):
     before = main_pids(host)
     for number in before:
         host.machine.run("kill", "-9", str(number))
-    wait_for(lambda: all(now and now not in before for now in main_pids(host)), 30,
+    wait_for(lambda: all(now and now not in before for now in main_pids(host)), 60,
              "both units to run again", pause=0.1)
     host.wait_engine()
     assert steps(good(host.install())) == [UNCHANGED]
