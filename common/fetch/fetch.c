@@ -144,7 +144,8 @@ static size_t on_body(char *p, size_t size, size_t n, void *arg)
 }
 
 /* libcurl keeps what it read of the CA file for a day, and does not look whether the file is still the same. What
- * it keeps since before the change is made too old; later, what it read afterwards is not. */
+ * it keeps since before the change is made too old; later, what it read afterwards is not. Nor are TLS sessions
+ * resumed, which would be believed as they were when they were made. */
 static bool configure_ca_file(struct fetch *q)
 {
     struct fetcher *f = q->fetcher;
@@ -157,6 +158,7 @@ static bool configure_ca_file(struct fetch *q)
     }
     long age = (long)MIN((now - f->ca_changed) / 1000, (uint64_t)CA_KEEP_S);
     return curl_easy_setopt(q->easy, CURLOPT_CAINFO, f->ca_file) == CURLE_OK &&
+           curl_easy_setopt(q->easy, CURLOPT_SSL_SESSIONID_CACHE, 0L) == CURLE_OK &&
            (f->ca_changed == 0 ||
             curl_easy_setopt(q->easy, CURLOPT_CA_CACHE_TIMEOUT, age) == CURLE_OK);
 }
