@@ -315,8 +315,8 @@ def test_after_a_power_cut_all_works_with_no_hand(host, installed, reverse):
 def test_a_program_that_died_is_started_again(host, installed):
     before = main_pids(host)
     for number in before:
-        host.machine.run("kill", "-9", str(number))
-    wait_for(lambda: all(now and now not in before for now in main_pids(host)), 60,
+        host.machine.kill(number)
+    wait_for(lambda: all(now and now not in before for now in main_pids(host)), 30,
              "both units to run again", pause=0.1)
     host.wait_engine()
     assert steps(good(host.install())) == [UNCHANGED]
@@ -402,7 +402,7 @@ def test_a_taken_port_is_told(host, installed):
 
 
 def test_an_engine_that_is_silent_is_told(host, installed):
-    host.machine.run("kill", "-9", str(host.machine.main_pid("docker")))  # its socket stays
+    host.machine.kill(host.machine.main_pid("docker"))  # its socket stays
     try:
         assert_wrong(host.install("--wait", "1"), "engine", "answered 503", "start Docker")
     finally:
