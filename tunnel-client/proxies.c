@@ -112,6 +112,7 @@ void proxies_on_resp(struct session *s, const struct frp_new_proxy_resp *m)
             p->state = PROXY_REFUSED;
             snprintf(p->seen.last_error, sizeof(p->seen.last_error), "refused: %.*s",
                      (int)MIN(m->error.n, 200), m->error.p);
+            session_tame(p->seen.last_error);
             uint64_t pause = session_pause(s, &p->backoff);
             log_warning(s->log, "session", 0, "proxy %s refused: %.*s; next try in %llu ms",
                         p->set->name, (int)MIN(m->error.n, 200), m->error.p,

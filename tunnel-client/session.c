@@ -25,6 +25,15 @@ static void enter(struct session *s, enum session_state state, uint64_t limit)
     timer_set(s->loop, &s->timer, limit);
 }
 
+void session_tame(char *text)
+{
+    for (; *text; text++) {
+        if ((unsigned char)*text < 0x20 || (unsigned char)*text > 0x7e) {
+            *text = '?';
+        }
+    }
+}
+
 /* One line of what `systemctl status` shows. */
 static void tell_manager(const char *said)
 {
@@ -79,6 +88,7 @@ void session_lost(struct session *s, const char *why)
     snprintf(s->last_error, sizeof(s->last_error), "%s %s:%lld: %s",
              was_running ? "lost the connection to" : "could not log in at", s->set->server_address,
              (long long)s->set->server_port, why);
+    session_tame(s->last_error);
     disconnect(s, why);
     if (!s->ever && s->set->login_fail_exit) {
         log_error(s->log, "session", 0, "%s; giving up, as loginFailExit is set", s->last_error);

@@ -113,6 +113,9 @@ bool session_stop(struct session *s);
 /* ---- between the files ---- */
 
 void session_send(struct session *s, const struct frp_msg *msg);
+/* Makes a text printable ASCII: a server's words go into JSON, and into lines for the service manager, in which
+ * a newline would begin another word to it. */
+void session_tame(char *text);
 /* The pause before the next try, in ms. */
 uint64_t session_pause(const struct session *s, struct backoff *b);
 /* Ends the connection and tries again after the back-off. */

@@ -9,6 +9,7 @@ import pytest
 
 from harness import DEFAULT, app, fetch, free_port, run_program, wait_for
 from harness.programs import TUNNEL_PORT, TunnelClient
+from harness.tunnel_bench import server
 
 
 # ---- what a service manager is told ----
@@ -103,6 +104,17 @@ def test_status_tells_what_the_hub_refuses_and_which_service_is_away(site, tmp_p
     lines = result.stdout.splitlines()
     assert result.returncode == 1
     assert [line.split()[0] for line in lines if not line.startswith(" ")] == ["ok", "unsure", "WRONG"]
+
+
+def test_a_servers_words_are_no_words_to_the_manager_and_no_broken_json(site, manager, tmp_path):
+    frps = server(site)
+    client = site.add(TunnelClient(tmp_path / "client", frps.port, [("sample", 23000, "/x.sock")]))
+    frps.session(error="no\nMAINPID=1\u0001\u00e9")
+    client.wait_line("next try in")
+    told = [manager.recv(500) for _ in range(4)]
+    assert any(b"login refused: no?MAINPID=1?" in text for text in told), told
+    assert not any(b"\n" in text for text in told)
+    assert "login refused: no?MAINPID=1?" in said(client)["last_error"]
 
 
 def test_counts_stay_over_a_reload(site):
